@@ -1,0 +1,1 @@
+//! Networks as values: operators, shapes, parameters, cost.

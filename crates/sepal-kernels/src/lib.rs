@@ -1,0 +1,1 @@
+//! SIMD kernels, forward and backward, on plain f32 slices.

@@ -1,0 +1,1 @@
+//! Compile a model to a plan and run it.

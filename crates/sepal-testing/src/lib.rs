@@ -1,0 +1,1 @@
+//! A naive f64 interpreter and shared test helpers.

@@ -1,0 +1,1 @@
+//! Fit a model: reverse pass, optimizers, recipes, checkpoints.

@@ -1,0 +1,1 @@
+//! Blocks and networks of separable convolutions, and their registry.

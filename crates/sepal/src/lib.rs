@@ -1,0 +1,1 @@
+//! Sepal: from a folder of images to a small, fast classifier.
