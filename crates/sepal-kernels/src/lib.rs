@@ -1,1 +1,21 @@
-//! SIMD kernels, forward and backward, on plain f32 slices.
+//! The arithmetic of Sepal: SIMD kernels, forward and backward, on plain `f32` slices.
+//!
+//! Activations are *channel blocks*: `[ceil(C / 16)][N·H·W][16]`, see [`Dims`]. A pixel's sixteen
+//! channels are one cache line and one AVX-512 register; a channel block of all pixels is one
+//! contiguous plane, so a pointwise convolution is a matrix product that does not know about images,
+//! and a depthwise convolution is a filter over planes that does not know about other channels.
+//!
+//! Every kernel is written once against [`isa::Vector`] and compiled for each instruction set;
+//! [`Level`] picks one at run time. Work is cut by problem size and partial sums are added in a fixed
+//! order, so the result has the same bits for any number of threads.
+
+mod exec;
+mod isa;
+mod layout;
+pub mod pool;
+mod source;
+
+pub use exec::{Exec, per_worker};
+pub use isa::Level;
+pub use layout::{Buffer, Dims, LANES, from_nchw, to_nchw};
+pub use source::{Act, GradSource, NormGrad, Source};

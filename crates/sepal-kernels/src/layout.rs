@@ -1,0 +1,153 @@
+//! Channel blocks: how activations lie in memory, and the way in and out of that layout.
+
+/// Channels of one block: one cache line of `f32`, one AVX-512 register, two AVX2 registers.
+pub const LANES: usize = 16;
+
+/// Size of a batch of feature maps, held as `[blocks][rows][16]`.
+///
+/// A *row* is one pixel of one image, `rows = n·h·w`, in the order n, h, w. Lanes past `c` in the
+/// last block hold finite values without meaning: kernels never let them reach a channel below `c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dims {
+    /// Images.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Height in pixels.
+    pub h: usize,
+    /// Width in pixels.
+    pub w: usize,
+}
+
+impl Dims {
+    /// Feature maps of `n` images, `c` channels, `h`×`w` pixels.
+    pub const fn new(n: usize, c: usize, h: usize, w: usize) -> Self {
+        Self { n, c, h, w }
+    }
+
+    /// Blocks of sixteen channels.
+    pub const fn blocks(&self) -> usize {
+        self.c.div_ceil(LANES)
+    }
+
+    /// Pixels of all images.
+    pub const fn rows(&self) -> usize {
+        self.n * self.h * self.w
+    }
+
+    /// Floats from one channel block to the next.
+    ///
+    /// An odd number of cache lines: planes whose distance were a multiple of 4 KiB would all fall
+    /// into the same cache sets, and a matrix product walks over all planes at once.
+    pub const fn plane(&self) -> usize {
+        (self.rows() | 1) * LANES
+    }
+
+    /// Floats of the whole.
+    pub const fn len(&self) -> usize {
+        self.blocks() * self.plane()
+    }
+
+    /// Whether there is nothing to hold.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Copies `N, C, H, W` floats into channel blocks; lanes past `c` become zero.
+///
+/// # Panics
+/// If a slice is shorter than `dims` asks.
+pub fn from_nchw(dims: Dims, nchw: &[f32], blocked: &mut [f32]) {
+    let pixels = dims.h * dims.w;
+    for block in 0..dims.blocks() {
+        let plane = &mut blocked[block * dims.plane()..][..dims.rows() * LANES];
+        let channels = (dims.c - block * LANES).min(LANES);
+        if channels < LANES {
+            plane.fill(0.0);
+        }
+        for image in 0..dims.n {
+            for lane in 0..channels {
+                let from = &nchw[(image * dims.c + block * LANES + lane) * pixels..][..pixels];
+                let to = &mut plane[image * pixels * LANES..][..pixels * LANES];
+                for (cell, value) in to[lane..].iter_mut().step_by(LANES).zip(from) {
+                    *cell = *value;
+                }
+            }
+        }
+    }
+}
+
+/// Copies channel blocks into `N, C, H, W` floats.
+///
+/// # Panics
+/// If a slice is shorter than `dims` asks.
+pub fn to_nchw(dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
+    let pixels = dims.h * dims.w;
+    for image in 0..dims.n {
+        for channel in 0..dims.c {
+            let plane = &blocked[channel / LANES * dims.plane()..];
+            let from = &plane[image * pixels * LANES + channel % LANES..];
+            let to = &mut nchw[(image * dims.c + channel) * pixels..][..pixels];
+            for (value, cell) in to.iter_mut().zip(from.iter().step_by(LANES)) {
+                *value = *cell;
+            }
+        }
+    }
+}
+
+/// Floats on a 64-byte boundary, so that a row of a channel block is one cache line.
+pub struct Buffer {
+    start: std::ptr::NonNull<f32>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` zeros.
+    pub fn zeroed(len: usize) -> Self {
+        let Some(layout) = Self::layout(len) else {
+            return Self { start: std::ptr::NonNull::dangling(), len: 0 };
+        };
+        // SAFETY: the layout is not empty.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<f32>();
+        let Some(start) = std::ptr::NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
+        Self { start, len }
+    }
+
+    fn layout(len: usize) -> Option<std::alloc::Layout> {
+        (len > 0).then(|| {
+            std::alloc::Layout::array::<f32>(len)
+                .and_then(|layout| layout.align_to(64))
+                .expect("a buffer's size fits the address space")
+        })
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(layout) = Self::layout(self.len) {
+            // SAFETY: allocated in `zeroed` with this very layout.
+            unsafe { std::alloc::dealloc(self.start.as_ptr().cast(), layout) }
+        }
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `start` points to `len` initialised floats (or is dangling and `len` is 0).
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and `self` is borrowed uniquely.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+// SAFETY: a buffer owns its floats, like a `Vec<f32>`.
+unsafe impl Send for Buffer {}
+// SAFETY: shared access only reads.
+unsafe impl Sync for Buffer {}

@@ -1,0 +1,226 @@
+//! What a kernel reads: a stored tensor, and the norm and activation still to be applied to it.
+//!
+//! In training, a convolution stores its raw output `z`. Batch norm and activation are never passes
+//! of their own: whoever reads the tensor applies `act(scale·z + shift)` on the way in, and whoever
+//! reads its gradient applies the derivative. So one tensor is kept where frameworks keep three.
+
+use crate::isa::{Isa, Vector, exp};
+
+/// An activation, applied lane by lane.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub enum Act<'a> {
+    /// `x`
+    #[default]
+    None,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `x` where positive, else `alpha·(eˣ − 1)`
+    Elu(f32),
+    /// `x` where positive, else `slope[c]·x`; one slope per channel, padded to whole blocks.
+    Prelu(&'a [f32]),
+    /// `x·sigmoid(x)`
+    Silu,
+    /// `x·hard_sigmoid(x)`
+    HardSwish,
+    /// `min(max(x/6 + 1/2, 0), 1)`
+    HardSigmoid,
+    /// `1 / (1 + e⁻ˣ)`
+    Sigmoid,
+}
+
+impl Act<'_> {
+    /// The activation of the sixteen lanes `x` of channel block `block`.
+    #[inline(always)]
+    pub(crate) fn apply<I: Isa>(self, isa: I, x: I::Block, block: usize) -> I::Block {
+        let s = |value: f32| I::Block::splat(isa, value);
+        match self {
+            Act::None => x,
+            Act::Relu => x.max(isa, s(0.0)),
+            Act::Relu6 => x.max(isa, s(0.0)).min(isa, s(6.0)),
+            Act::Elu(alpha) => {
+                let below = exp(isa, x.min(isa, s(0.0))).sub(isa, s(1.0)).mul(isa, s(alpha));
+                x.where_gt(isa, s(0.0), x, below)
+            }
+            Act::Prelu(slope) => x.where_gt(isa, s(0.0), x, x.mul(isa, lanes(isa, slope, block))),
+            Act::Silu => x.mul(isa, sigmoid(isa, x)),
+            Act::HardSwish => x.mul(isa, hard_sigmoid(isa, x)),
+            Act::HardSigmoid => hard_sigmoid(isa, x),
+            Act::Sigmoid => sigmoid(isa, x),
+        }
+    }
+
+    /// Its derivative at the sixteen lanes `x` of channel block `block`. At a kink, PyTorch's choice.
+    #[inline(always)]
+    pub(crate) fn derivative<I: Isa>(self, isa: I, x: I::Block, block: usize) -> I::Block {
+        let s = |value: f32| I::Block::splat(isa, value);
+        match self {
+            Act::None => s(1.0),
+            Act::Relu => x.where_gt(isa, s(0.0), s(1.0), s(0.0)),
+            Act::Relu6 => x.where_gt(isa, s(0.0), s(6.0).where_gt(isa, x, s(1.0), s(0.0)), s(0.0)),
+            Act::Elu(alpha) => x.where_gt(isa, s(0.0), s(1.0), exp(isa, x.min(isa, s(0.0))).mul(isa, s(alpha))),
+            Act::Prelu(slope) => x.where_gt(isa, s(0.0), s(1.0), lanes(isa, slope, block)),
+            Act::Silu => {
+                let y = sigmoid(isa, x);
+                x.mul(isa, s(1.0).sub(isa, y)).add(isa, s(1.0)).mul(isa, y)
+            }
+            Act::HardSwish => {
+                let middle = x.mul_add(isa, s(1.0 / 3.0), s(0.5));
+                let middle = x.where_gt(isa, s(-3.0), middle, s(0.0));
+                s(3.0).where_gt(isa, x, middle, s(1.0))
+            }
+            Act::HardSigmoid => {
+                let middle = x.where_gt(isa, s(-3.0), s(1.0 / 6.0), s(0.0));
+                s(3.0).where_gt(isa, x, middle, s(0.0))
+            }
+            Act::Sigmoid => {
+                let y = sigmoid(isa, x);
+                y.mul(isa, s(1.0).sub(isa, y))
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn sigmoid<I: Isa>(isa: I, x: I::Block) -> I::Block {
+    let one = I::Block::splat(isa, 1.0);
+    one.div(isa, exp(isa, I::Block::splat(isa, 0.0).sub(isa, x)).add(isa, one))
+}
+
+#[inline(always)]
+fn hard_sigmoid<I: Isa>(isa: I, x: I::Block) -> I::Block {
+    let s = |value: f32| I::Block::splat(isa, value);
+    x.mul_add(isa, s(1.0 / 6.0), s(0.5)).max(isa, s(0.0)).min(isa, s(1.0))
+}
+
+/// The sixteen values of channel block `block` of a per-channel vector padded to whole blocks.
+#[inline(always)]
+pub(crate) fn lanes<I: Isa>(isa: I, channels: &[f32], block: usize) -> I::Block {
+    let lanes = &channels[block * 16..][..16];
+    // SAFETY: sixteen floats.
+    unsafe { I::Block::load(isa, lanes.as_ptr()) }
+}
+
+/// A stored tensor and what is still to be applied: its value is `act(scale·z + shift)`.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The tensor as stored, in channel blocks.
+    pub z: &'a [f32],
+    /// Per-channel scale and shift, each padded to whole blocks.
+    pub affine: Option<(&'a [f32], &'a [f32])>,
+    /// The activation that follows.
+    pub act: Act<'a>,
+}
+
+impl<'a> Source<'a> {
+    /// A tensor that is read as it is.
+    pub const fn plain(z: &'a [f32]) -> Self {
+        Self { z, affine: None, act: Act::None }
+    }
+
+    /// Whether nothing is to be applied.
+    pub fn is_plain(&self) -> bool {
+        self.affine.is_none() && self.act == Act::None
+    }
+
+    /// What is to be applied to channel block `block`, with its constants in registers.
+    #[inline(always)]
+    pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> Transform<'a, I> {
+        let affine = self.affine.map(|(scale, shift)| (lanes(isa, scale, block), lanes(isa, shift, block)));
+        Transform { affine, act: self.act, block }
+    }
+}
+
+/// A source's affine map and activation for one channel block.
+#[derive(Clone, Copy)]
+pub(crate) struct Transform<'a, I: Isa> {
+    affine: Option<(I::Block, I::Block)>,
+    act: Act<'a>,
+    block: usize,
+}
+
+impl<I: Isa> Transform<'_, I> {
+    /// The value of a stored `z`.
+    #[inline(always)]
+    pub(crate) fn apply(&self, isa: I, z: I::Block) -> I::Block {
+        self.act.apply(isa, self.linear(isa, z), self.block)
+    }
+
+    /// `scale·z + shift`, before the activation.
+    #[inline(always)]
+    pub(crate) fn linear(&self, isa: I, z: I::Block) -> I::Block {
+        match self.affine {
+            Some((scale, shift)) => z.mul_add(isa, scale, shift),
+            None => z,
+        }
+    }
+}
+
+/// The batch norm part of a gradient, per channel and padded to whole blocks.
+///
+/// With `g' = g·act'(scale·z + shift)`, the gradient of batch norm's input is
+/// `k1·g' + k2·z + k3` (the usual formula, collected by what varies).
+#[derive(Clone, Copy)]
+pub struct NormGrad<'a> {
+    /// Factor of `g'`.
+    pub k1: &'a [f32],
+    /// Factor of `z`.
+    pub k2: &'a [f32],
+    /// Constant.
+    pub k3: &'a [f32],
+}
+
+/// The gradient of a stored tensor `z`, given the gradient `g` of its value `act(scale·z + shift)`.
+#[derive(Clone, Copy)]
+pub struct GradSource<'a> {
+    /// Gradient of the value.
+    pub g: &'a [f32],
+    /// The tensor and what was applied to it.
+    pub source: Source<'a>,
+    /// Batch norm's part where `scale` and `shift` came from batch statistics; without it the
+    /// gradient is `g'·scale`.
+    pub norm: Option<NormGrad<'a>>,
+}
+
+impl<'a> GradSource<'a> {
+    /// A gradient that is read as it is.
+    pub const fn plain(g: &'a [f32]) -> Self {
+        Self { g, source: Source::plain(g), norm: None }
+    }
+
+    /// Whether nothing is to be applied.
+    pub fn is_plain(&self) -> bool {
+        self.source.is_plain() && self.norm.is_none()
+    }
+
+    /// The constants of channel block `block`, in registers.
+    #[inline(always)]
+    pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> GradTransform<'a, I> {
+        let norm = self.norm.map(|norm| [norm.k1, norm.k2, norm.k3].map(|k| lanes(isa, k, block)));
+        GradTransform { source: self.source.transform(isa, block), norm }
+    }
+}
+
+/// A gradient's derivative and norm part for one channel block.
+#[derive(Clone, Copy)]
+pub(crate) struct GradTransform<'a, I: Isa> {
+    source: Transform<'a, I>,
+    norm: Option<[I::Block; 3]>,
+}
+
+impl<I: Isa> GradTransform<'_, I> {
+    /// The gradient of `z`, from the gradient `g` of its value.
+    #[inline(always)]
+    pub(crate) fn apply(&self, isa: I, g: I::Block, z: I::Block) -> I::Block {
+        let g = match self.source.act {
+            Act::None => g,
+            act => g.mul(isa, act.derivative(isa, self.source.linear(isa, z), self.source.block)),
+        };
+        match (self.norm, self.source.affine) {
+            (Some([k1, k2, k3]), _) => g.mul_add(isa, k1, z.mul_add(isa, k2, k3)),
+            (None, Some((scale, _))) => g.mul(isa, scale),
+            (None, None) => g,
+        }
+    }
+}
