@@ -10,12 +10,14 @@
 //! order, so the result has the same bits for any number of threads.
 
 mod exec;
+mod geometry;
 mod isa;
 mod layout;
 pub mod pool;
 mod source;
 
 pub use exec::{Exec, per_worker};
+pub use geometry::{Conv, Epilogue, Input, Write};
 pub use isa::Level;
 pub use layout::{Buffer, Dims, LANES, from_nchw, to_nchw};
 pub use source::{Act, GradSource, NormGrad, Source};

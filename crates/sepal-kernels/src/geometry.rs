@@ -1,0 +1,93 @@
+//! Sizes of a convolution, and how its operands come in and its result goes out.
+
+use crate::layout::Dims;
+use crate::source::{Act, Source};
+
+/// Sizes of a convolution: standard, pointwise, grouped or depthwise.
+///
+/// A linear layer is a pointwise convolution of 1×1 pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// Size of the input.
+    pub input: Dims,
+    /// Size of the output: `n` as the input's, `c` the number of filters.
+    pub output: Dims,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Pixels from one position of the kernel to the next, down and right.
+    pub stride: [usize; 2],
+    /// Zeros above and to the left of the input; those below and to the right follow from the output.
+    pub padding: [usize; 2],
+    /// Pixels from one tap to the next; 1 is dense.
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not see each other; divides both channel counts.
+    pub groups: usize,
+}
+
+impl Conv {
+    /// A 1×1 convolution with stride 1 from `input` to `filters` channels.
+    pub const fn pointwise(input: Dims, filters: usize) -> Self {
+        let output = Dims { c: filters, ..input };
+        Self { input, output, kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+    }
+
+    /// Taps of the kernel.
+    pub const fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Floats of the weight in `O, I/groups, kH, kW` order.
+    pub const fn weight_len(&self) -> usize {
+        self.output.c * (self.input.c / self.groups) * self.taps()
+    }
+
+    /// Multiply-adds of one forward pass.
+    pub const fn macs(&self) -> usize {
+        self.output.n * self.output.h * self.output.w * self.weight_len()
+    }
+
+    /// Whether every output pixel is a matrix product of the input pixel at the same place.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.taps() == 1
+            && self.stride == [1, 1]
+            && self.padding == [0, 0]
+            && (self.input.h, self.input.w) == (self.output.h, self.output.w)
+    }
+
+    /// Panics where the sizes contradict each other; kernels rely on what is checked here.
+    pub(crate) fn check(&self) {
+        let Self { input, output, kernel, stride, dilation, groups, .. } = self;
+        assert!(groups * (input.c / groups) == input.c && groups * (output.c / groups) == output.c, "groups: {self:?}");
+        assert!(input.n == output.n, "images: {self:?}");
+        assert!(kernel.iter().chain(stride).chain(dilation).all(|&size| size > 0), "zero size: {self:?}");
+    }
+}
+
+/// What a convolution reads.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// Channel blocks, with what is still to be applied to them.
+    Blocked(Source<'a>),
+    /// Pictures: dense `N, H, W, C` floats, for the few channels of a first layer (`C < 16`).
+    Pixels(&'a [f32]),
+}
+
+/// What happens to a result before it is stored: `act(result + bias + add)`.
+#[derive(Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Per output channel, padded to whole blocks.
+    pub bias: Option<&'a [f32]>,
+    /// A tensor of the output's size, in channel blocks.
+    pub add: Option<&'a [f32]>,
+    /// The activation.
+    pub act: Act<'a>,
+}
+
+/// Whether a gradient replaces what is there or is added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Replaces.
+    Set,
+    /// Adds.
+    Add,
+}
