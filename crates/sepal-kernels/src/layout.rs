@@ -1,5 +1,7 @@
 //! Channel blocks: how activations lie in memory, and the way in and out of that layout.
 
+use std::ops::Range;
+
 /// Channels of one block: one cache line of `f32`, one AVX-512 register, two AVX2 registers.
 pub const LANES: usize = 16;
 
@@ -123,6 +125,36 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// Parts of the buffer, some to read and some to write, all at once.
+    ///
+    /// # Panics
+    /// If a part lies outside, or one that is written overlaps any other.
+    pub fn views<const R: usize, const W: usize>(
+        &mut self,
+        reads: [Range<usize>; R],
+        writes: [Range<usize>; W],
+    ) -> ([&[f32]; R], [&mut [f32]; W]) {
+        let overlap = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+        for part in reads.iter().chain(&writes) {
+            assert!(part.start <= part.end && part.end <= self.len, "{part:?} of {} floats", self.len);
+        }
+        for (index, written) in writes.iter().enumerate() {
+            let others = reads.iter().chain(&writes[..index]);
+            assert!(others.clone().all(|other| !overlap(written, other)), "{written:?} is written and shared");
+        }
+        let start = self.start.as_ptr();
+        // SAFETY: all parts are inside; the written ones overlap nothing, the others are only read; all
+        // borrow `self` uniquely.
+        unsafe {
+            (
+                reads.map(|part| std::slice::from_raw_parts(start.add(part.start), part.len())),
+                writes.map(|part| std::slice::from_raw_parts_mut(start.add(part.start), part.len())),
+            )
+        }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(layout) = Self::layout(self.len) {
@@ -151,3 +183,33 @@ impl std::ops::DerefMut for Buffer {
 unsafe impl Send for Buffer {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Buffer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_back_is_the_same_picture() {
+        for dims in [Dims::new(2, 3, 4, 5), Dims::new(1, 16, 1, 1), Dims::new(3, 35, 7, 1)] {
+            let nchw: Vec<f32> = (0..dims.n * dims.c * dims.h * dims.w).map(|i| i as f32).collect();
+            let mut blocked = vec![f32::NAN; dims.len()];
+            from_nchw(dims, &nchw, &mut blocked);
+            let mut back = vec![0.0; nchw.len()];
+            to_nchw(dims, &blocked, &mut back);
+            assert_eq!(back, nchw);
+        }
+    }
+
+    #[test]
+    fn views_are_apart_or_refused() {
+        let mut buffer = Buffer::zeroed(100);
+        let (reads, writes) = buffer.views([0..10, 5..20], [20..30, 30..100]);
+        assert_eq!((reads[1].len(), writes[1].len()), (15, 70));
+        for (reads, writes) in [([0..10], [9..20, 30..40]), ([0..10], [20..31, 30..40]), ([0..101], [0..0, 0..0])] {
+            let refused = std::panic::catch_unwind(|| {
+                Buffer::zeroed(100).views(reads.clone(), writes.clone());
+            });
+            assert!(refused.is_err());
+        }
+    }
+}
