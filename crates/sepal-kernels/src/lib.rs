@@ -13,6 +13,7 @@ mod exec;
 mod geometry;
 mod isa;
 mod layout;
+pub mod norm;
 pub mod pool;
 mod source;
 

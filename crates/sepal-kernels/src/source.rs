@@ -147,6 +147,15 @@ impl<I: Isa> Transform<'_, I> {
         self.act.apply(isa, self.linear(isa, z), self.block)
     }
 
+    /// `g·act'(scale·z + shift)`, from the gradient `g` of the value: the gradient before the activation.
+    #[inline(always)]
+    pub(crate) fn before_act(&self, isa: I, g: I::Block, z: I::Block) -> I::Block {
+        match self.act {
+            Act::None => g,
+            act => g.mul(isa, act.derivative(isa, self.linear(isa, z), self.block)),
+        }
+    }
+
     /// `scale·z + shift`, before the activation.
     #[inline(always)]
     pub(crate) fn linear(&self, isa: I, z: I::Block) -> I::Block {
@@ -213,10 +222,7 @@ impl<I: Isa> GradTransform<'_, I> {
     /// The gradient of `z`, from the gradient `g` of its value.
     #[inline(always)]
     pub(crate) fn apply(&self, isa: I, g: I::Block, z: I::Block) -> I::Block {
-        let g = match self.source.act {
-            Act::None => g,
-            act => g.mul(isa, act.derivative(isa, self.source.linear(isa, z), self.source.block)),
-        };
+        let g = self.source.before_act(isa, g, z);
         match (self.norm, self.source.affine) {
             (Some([k1, k2, k3]), _) => g.mul_add(isa, k1, z.mul_add(isa, k2, k3)),
             (None, Some((scale, _))) => g.mul(isa, scale),

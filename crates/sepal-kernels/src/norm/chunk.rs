@@ -1,0 +1,89 @@
+//! The statistics of one chunk of rows, taken while those rows are still in cache.
+
+use crate::exec::Shared;
+use crate::isa::{Isa, Vector};
+use crate::layout::{Dims, LANES};
+
+/// Floats per channel that a chunk keeps: origin, sum, sum of squares.
+pub(crate) const PARTS: usize = 3;
+
+/// Rows whose sums are kept apart, to hide the latency of additions and to shorten the sums.
+pub(crate) const APART: usize = 4;
+
+/// Origin, sum and sum of squares of `rows` (at least one) rows of one channel block.
+///
+/// Both sums are of `value - origin`, the origin being the first row: close to the mean, so that the
+/// variance does not drown in the square of the mean.
+#[inline(always)]
+pub(crate) fn sums<I: Isa>(isa: I, rows: usize, value: impl Fn(usize) -> I::Block) -> [I::Block; PARTS] {
+    let zero = I::Block::splat(isa, 0.0);
+    let origin = value(0);
+    let mut sum = [zero; APART];
+    let mut squares = [zero; APART];
+    let whole = rows / APART * APART;
+    let mut row = 0;
+    while row < whole {
+        for apart in 0..APART {
+            let off = value(row + apart).sub(isa, origin);
+            sum[apart] = sum[apart].add(isa, off);
+            squares[apart] = off.mul_add(isa, off, squares[apart]);
+        }
+        row += APART;
+    }
+    while row < rows {
+        let off = value(row).sub(isa, origin);
+        sum[0] = sum[0].add(isa, off);
+        squares[0] = off.mul_add(isa, off, squares[0]);
+        row += 1;
+    }
+    [origin, total(isa, sum), total(isa, squares)]
+}
+
+/// The sum of four, in a fixed order.
+#[inline(always)]
+pub(crate) fn total<I: Isa>(isa: I, parts: [I::Block; APART]) -> I::Block {
+    parts[0].add(isa, parts[1]).add(isa, parts[2].add(isa, parts[3]))
+}
+
+/// Fills channel block `block` of statistics chunk `chunk` from rows just written.
+///
+/// `rows` points to the chunk's first row in that block's plane; the chunk has `count` rows.
+///
+/// # Safety
+/// `rows` is valid for reading `count` rows of sixteen floats, and no other worker touches this
+/// block of this chunk.
+#[inline(always)]
+pub(crate) unsafe fn fill<I: Isa>(
+    isa: I,
+    dims: &Dims,
+    stats: Shared<'_>,
+    chunk: usize,
+    block: usize,
+    rows: *const f32,
+    count: usize,
+) {
+    // SAFETY: `row < count`, valid by the caller's promise.
+    let parts = sums(isa, count, |row| unsafe { I::Block::load(isa, rows.add(row * LANES)) });
+    // SAFETY: no other worker touches this block of this chunk.
+    unsafe { put(isa, dims, stats, chunk, block, parts) }
+}
+
+/// Stores the `P` parts of channel block `block` of chunk `chunk`, laid out `[chunks][P][blocks·16]`.
+///
+/// # Safety
+/// No other worker touches this block of this chunk.
+#[inline(always)]
+pub(crate) unsafe fn put<I: Isa, const P: usize>(
+    isa: I,
+    dims: &Dims,
+    to: Shared<'_>,
+    chunk: usize,
+    block: usize,
+    parts: [I::Block; P],
+) {
+    let channels = dims.blocks() * LANES;
+    for (part, value) in parts.into_iter().enumerate() {
+        // SAFETY: in bounds by `at`, sixteen floats, ours by the caller's promise.
+        unsafe { value.store(isa, to.at((chunk * P + part) * channels + block * LANES, LANES)) }
+    }
+}
