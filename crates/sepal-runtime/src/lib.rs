@@ -1,1 +1,3 @@
-//! Compile a model to a plan and run it.
+//! Compile a model to an immutable plan and run it.
+
+pub mod arena;
