@@ -32,6 +32,7 @@ pub mod limits;
 mod model;
 pub mod ops;
 mod param;
+pub mod rewrites;
 mod shape;
 mod tensor;
 mod weights;

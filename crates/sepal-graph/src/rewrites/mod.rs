@@ -1,0 +1,5 @@
+//! Rewrites: functions from models to models that compute the same.
+
+mod fold_norms;
+
+pub use fold_norms::fold_norms;
