@@ -23,11 +23,7 @@ pub fn short(n: u64) -> String {
 
 /// A memory or file size in binary units: `"512 B"`, `"16.1 MiB"`.
 pub fn bytes(n: u64) -> String {
-    scaled(
-        n,
-        1024.0,
-        &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"],
-    )
+    scaled(n, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
 }
 
 fn scaled(n: u64, base: f64, units: &[&str]) -> String {
@@ -88,11 +84,7 @@ pub fn duration(d: Duration) -> String {
 
 /// A share in 0..=1 as a percentage with one decimal: `0.862` becomes `"86.2 %"`. What is not a number prints as `"–"`.
 pub fn percent(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:.1} %", share * 100.0)
-    } else {
-        "–".to_owned()
-    }
+    if share.is_finite() { format!("{:.1} %", share * 100.0) } else { "–".to_owned() }
 }
 
 #[cfg(test)]

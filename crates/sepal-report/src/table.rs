@@ -83,10 +83,7 @@ impl Table {
 
     /// Number of rows, rules not counted.
     pub fn len(&self) -> usize {
-        self.lines
-            .iter()
-            .filter(|l| matches!(l, Line::Cells(_)))
-            .count()
+        self.lines.iter().filter(|l| matches!(l, Line::Cells(_))).count()
     }
 
     /// Whether there are no rows.
@@ -95,11 +92,7 @@ impl Table {
     }
 
     fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .map(|(head, _)| head.chars().count())
-            .collect();
+        let mut widths: Vec<usize> = self.columns.iter().map(|(head, _)| head.chars().count()).collect();
         for line in &self.lines {
             if let Line::Cells(cells) = line {
                 for (w, cell) in widths.iter_mut().zip(cells) {
@@ -144,11 +137,7 @@ impl fmt::Display for Table {
         for line in &self.lines {
             match line {
                 Line::Rule => write!(f, "\n{rule}")?,
-                Line::Cells(cells) => write!(
-                    f,
-                    "\n{}",
-                    self.line(&widths, cells.iter().map(String::as_str))
-                )?,
+                Line::Cells(cells) => write!(f, "\n{}", self.line(&widths, cells.iter().map(String::as_str)))?,
             }
         }
         Ok(())
@@ -158,9 +147,7 @@ impl fmt::Display for Table {
 /// A class name with a line break or an escape sequence must not break the table or the terminal.
 fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     } else {
         text
     }
@@ -189,10 +176,7 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         let mut t = Table::new().left("class");
         t.row(["a\nb\u{1b}[31m"]);
-        assert_eq!(
-            t.to_string(),
-            "class\n───────\na b [31m".replace("───────\n", "────────\n")
-        );
+        assert_eq!(t.to_string(), "class\n───────\na b [31m".replace("───────\n", "────────\n"));
     }
 
     #[test]

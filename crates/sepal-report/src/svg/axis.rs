@@ -21,21 +21,13 @@ impl Axis {
     /// An axis over `low..=high` (drawable, in order; equal ends are spread) with about `wanted` ticks at 1, 2 or 5
     /// times a power of ten. `snap` widens the range to whole ticks; `whole` allows whole numbers only.
     pub(super) fn new(low: f64, high: f64, wanted: usize, snap: bool, whole: bool) -> Self {
-        let (mut low, mut high) = if low <= high {
-            (low, high)
-        } else {
-            (high, low)
-        };
+        let (mut low, mut high) = if low <= high { (low, high) } else { (high, low) };
         // A step of 1 between numbers this large is lost in rounding.
         let whole = whole && low.abs().max(high.abs()) < 1e9;
         // A flat line stands in the middle of a range that arithmetic can still tell apart.
         let least = (1e-9 * low.abs().max(high.abs())).max(1e-200);
         if high - low <= least {
-            let pad = if whole {
-                1.0
-            } else {
-                (0.1 * low.abs()).max(1e-6)
-            };
+            let pad = if whole { 1.0 } else { (0.1 * low.abs()).max(1e-6) };
             low -= pad;
             high += pad;
         }
@@ -63,12 +55,7 @@ impl Axis {
             .map(|i| (first + i as f64) * step + 0.0)
             .filter(|t| *t >= low - 1e-6 * step && *t <= high + 1e-6 * step)
             .collect();
-        Self {
-            low,
-            high,
-            ticks,
-            step,
-        }
+        Self { low, high, ticks, step }
     }
 
     /// Position of `v` between the axis's ends, 0 to 1 inside them.
@@ -113,20 +100,7 @@ mod tests {
 
     #[test]
     fn any_range_gives_a_usable_axis() {
-        let values = [
-            0.0,
-            -0.0,
-            1.0,
-            -1.0,
-            1e-300,
-            5e-324,
-            1e100,
-            -1e100,
-            1e-12,
-            3.7e8,
-            0.1,
-            1.0 + 1e-15,
-        ];
+        let values = [0.0, -0.0, 1.0, -1.0, 1e-300, 5e-324, 1e100, -1e100, 1e-12, 3.7e8, 0.1, 1.0 + 1e-15];
         for &low in &values {
             for &high in &values {
                 for snap in [false, true] {

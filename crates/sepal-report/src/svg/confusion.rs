@@ -20,17 +20,11 @@ pub fn confusion_svg<S: AsRef<str>>(names: &[S], counts: &[u64]) -> String {
     let n = names.len();
     let cell = (SIDE / n.max(1) as f64).clamp(2.0, 54.0);
     let side = cell * n as f64;
-    let labels: Vec<String> = names
-        .iter()
-        .map(|s| shorten(s.as_ref(), NAME_LIMIT))
-        .collect();
+    let labels: Vec<String> = names.iter().map(|s| shorten(s.as_ref(), NAME_LIMIT)).collect();
     let font = (cell * 0.72).clamp(8.0, 12.0);
     // With many classes only every so many are named, so that the names do not overlap.
     let every = ((font + 2.0) / cell).ceil().max(1.0) as usize;
-    let longest = labels
-        .iter()
-        .map(|l| text_width(l, font))
-        .fold(0.0, f64::max);
+    let longest = labels.iter().map(|l| text_width(l, font)).fold(0.0, f64::max);
     let left = 34.0 + longest.max(10.0) + 8.0;
     let top = 64.0;
     // Column names hang at 45 degrees; the last of them reach left, so only their depth needs room.
@@ -40,11 +34,7 @@ pub fn confusion_svg<S: AsRef<str>>(names: &[S], counts: &[u64]) -> String {
     let height = top + side + depth + 24.0;
 
     let at = |truth: usize, predicted: usize| -> u64 {
-        (truth * n)
-            .checked_add(predicted)
-            .and_then(|i| counts.get(i))
-            .copied()
-            .unwrap_or(0)
+        (truth * n).checked_add(predicted).and_then(|i| counts.get(i)).copied().unwrap_or(0)
     };
     let row_sum = |truth: usize| -> u128 { (0..n).map(|p| u128::from(at(truth, p))).sum() };
     let total: u128 = (0..n).map(row_sum).sum();
@@ -92,10 +82,8 @@ pub fn confusion_svg<S: AsRef<str>>(names: &[S], counts: &[u64]) -> String {
     if cell >= READABLE {
         for i in 0..=n {
             let (x, y) = (left + i as f64 * cell, top + i as f64 * cell);
-            let _ = write!(
-                out,
-                "<path d=\"M{left:.1} {y:.1}h{side:.1}M{x:.1} {top:.1}v{side:.1}\" stroke=\"{GRID}\"/>"
-            );
+            let _ =
+                write!(out, "<path d=\"M{left:.1} {y:.1}h{side:.1}M{x:.1} {top:.1}v{side:.1}\" stroke=\"{GRID}\"/>");
         }
     }
     let _ = writeln!(
@@ -115,11 +103,7 @@ pub fn confusion_svg<S: AsRef<str>>(names: &[S], counts: &[u64]) -> String {
         );
         let sum = row_sum(i);
         // A class without pictures has no recall, which is not the same as a recall of 0.
-        let recall = if sum == 0 {
-            f64::NAN
-        } else {
-            at(i, i) as f64 / sum as f64
-        };
+        let recall = if sum == 0 { f64::NAN } else { at(i, i) as f64 / sum as f64 };
         let _ = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{y:.1}\" font-size=\"{font:.1}\" fill=\"{FAINT}\">{}</text>",
@@ -146,9 +130,7 @@ fn draw_cell(out: &mut String, count: u64, sum: u128, cell: f64, x: f64, y: f64)
     );
     if cell >= READABLE {
         let text = count.to_string();
-        let font = (cell * 0.9 / (0.62 * text.len() as f64))
-            .min(cell * 0.45)
-            .min(13.0);
+        let font = (cell * 0.9 / (0.62 * text.len() as f64)).min(cell * 0.45).min(13.0);
         let ink = if depth > 0.55 { "#ffffff" } else { INK };
         let _ = writeln!(
             out,
@@ -168,13 +150,7 @@ mod tests {
     fn counts_and_escaped_names_are_shown() {
         let svg = confusion_svg(&["<cat> & 'co'", "dog\u{1}"], &[41, 3, 7, 1049]);
         assert_well_formed(&svg);
-        for text in [
-            "&lt;cat&gt; &amp; &#39;co&#39;",
-            ">41<",
-            ">1049<",
-            "1,090 of 1,100 right, 99.1 %",
-            "93.2 %",
-        ] {
+        for text in ["&lt;cat&gt; &amp; &#39;co&#39;", ">41<", ">1049<", "1,090 of 1,100 right, 99.1 %", "93.2 %"] {
             assert!(svg.contains(text), "{text}");
         }
     }
@@ -182,9 +158,7 @@ mod tests {
     #[test]
     fn any_size_is_well_formed() {
         for n in [0usize, 1, 2, 10, 37, 60, 200] {
-            let names: Vec<String> = (0..n)
-                .map(|i| format!("class {i} of a long name indeed"))
-                .collect();
+            let names: Vec<String> = (0..n).map(|i| format!("class {i} of a long name indeed")).collect();
             let counts: Vec<u64> = (0..n * n).map(|i| (i as u64 * 7919) % 13).collect();
             assert_well_formed(&confusion_svg(&names, &counts));
         }
@@ -195,9 +169,6 @@ mod tests {
         assert_well_formed(&confusion_svg(&["a", "b"], &[]));
         assert_well_formed(&confusion_svg(&["a", "b"], &[u64::MAX; 9]));
         let svg = confusion_svg(&["a", "b"], &[0, 0, 1, 1]);
-        assert!(
-            svg.contains(">–<"),
-            "a class without pictures has no recall"
-        );
+        assert!(svg.contains(">–<"), "a class without pictures has no recall");
     }
 }

@@ -6,9 +6,7 @@ use super::axis::{Axis, drawable};
 use super::{FAINT, GRID, INK, escape, open, shorten, text_width};
 
 /// Colours told apart by people with any colour vision (Okabe and Ito's set, the yellow left out: too pale on white).
-const COLOURS: [&str; 7] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555",
-];
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555"];
 const LEFT: f64 = 68.0;
 const RIGHT: f64 = 22.0;
 const TITLE: f64 = 34.0;
@@ -30,10 +28,7 @@ pub struct Series {
 impl Series {
     /// A series of the given points.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Self {
-            name: name.into(),
-            points: points.into_iter().collect(),
-        }
+        Self { name: name.into(), points: points.into_iter().collect() }
     }
 }
 
@@ -55,11 +50,7 @@ pub struct LinePlot {
 impl LinePlot {
     /// The panel alone as a self-contained SVG document.
     pub fn svg(&self) -> String {
-        Figure {
-            panels: vec![self.clone()],
-            ..Figure::default()
-        }
-        .svg()
+        Figure { panels: vec![self.clone()], ..Figure::default() }.svg()
     }
 }
 
@@ -88,10 +79,7 @@ pub struct Figure {
 
 impl Default for Figure {
     fn default() -> Self {
-        Self {
-            panels: Vec::new(),
-            width: 760,
-        }
+        Self { panels: Vec::new(), width: 760 }
     }
 }
 
@@ -99,11 +87,8 @@ impl Figure {
     /// The picture as a self-contained SVG document.
     pub fn svg(&self) -> String {
         let width = f64::from(self.width.clamp(240, 20_000));
-        let legends: Vec<Legend> = self
-            .panels
-            .iter()
-            .map(|p| Legend::lay_out(&p.series, width - LEFT - RIGHT))
-            .collect();
+        let legends: Vec<Legend> =
+            self.panels.iter().map(|p| Legend::lay_out(&p.series, width - LEFT - RIGHT)).collect();
         let height: f64 = legends.iter().map(Legend::panel_height).sum::<f64>() + 8.0;
         let titles: Vec<&str> = self.panels.iter().map(|p| p.title.as_str()).collect();
         let mut out = String::new();
@@ -156,12 +141,10 @@ fn legend_name(s: &Series) -> String {
 
 /// Least and greatest of the drawable values.
 fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values
-        .filter(|v| drawable(*v))
-        .fold(None, |acc, v| match acc {
-            None => Some((v, v)),
-            Some((low, high)) => Some((low.min(v), high.max(v))),
-        })
+    values.filter(|v| drawable(*v)).fold(None, |acc, v| match acc {
+        None => Some((v, v)),
+        Some((low, high)) => Some((low.min(v), high.max(v))),
+    })
 }
 
 fn draw(out: &mut String, panel: &LinePlot, legend: &Legend, top: f64, width: f64) {
@@ -253,12 +236,7 @@ fn colour(i: usize) -> &'static str {
     COLOURS[i % COLOURS.len()]
 }
 
-fn draw_series(
-    out: &mut String,
-    s: &Series,
-    colour: &str,
-    place: impl Fn((f64, f64)) -> (f64, f64),
-) {
+fn draw_series(out: &mut String, s: &Series, colour: &str, place: impl Fn((f64, f64)) -> (f64, f64)) {
     let fine = |p: &(f64, f64)| drawable(p.0) && drawable(p.1);
     let mark_all = s.points.len() <= MARKED;
     let mut marks = String::new();
@@ -269,10 +247,7 @@ fn draw_series(
             let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
             // A point between two gaps has no line to show it.
             if mark_all || run.len() == 1 {
-                let _ = write!(
-                    marks,
-                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\"/>"
-                );
+                let _ = write!(marks, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\"/>");
             }
         }
         if run.len() > 1 {
@@ -321,10 +296,7 @@ mod tests {
         ];
         for &points in cases {
             for y_range in [None, Some((0.0, 1.0)), Some((1.0, 1.0)), Some((nan, 1.0))] {
-                let plot = LinePlot {
-                    y_range,
-                    ..panel(points)
-                };
+                let plot = LinePlot { y_range, ..panel(points) };
                 assert_well_formed(&plot.svg());
             }
         }
@@ -344,17 +316,12 @@ mod tests {
     #[test]
     fn legend_wraps_and_panels_stack() {
         let many = LinePlot {
-            series: (0..12)
-                .map(|i| Series::new(format!("mobilenet_v1:width=0.{i}"), [(0.0, f64::from(i))]))
-                .collect(),
+            series: (0..12).map(|i| Series::new(format!("mobilenet_v1:width=0.{i}"), [(0.0, f64::from(i))])).collect(),
             ..LinePlot::default()
         };
         let legend = Legend::lay_out(&many.series, 670.0);
         assert!(legend.rows >= 3 && legend.at.iter().all(|p| p.0 < 670.0));
-        let figure = Figure {
-            panels: vec![panel(&[(1.0, 1.0)]), many],
-            ..Figure::default()
-        };
+        let figure = Figure { panels: vec![panel(&[(1.0, 1.0)]), many], ..Figure::default() };
         assert_well_formed(&figure.svg());
     }
 }

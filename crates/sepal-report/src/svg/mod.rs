@@ -44,10 +44,7 @@ fn shorten(text: &str, limit: usize) -> String {
 /// Estimated width in pixels of `text` at `size` pixels: there is no font to ask, and the average glyph of a
 /// sans-serif is a little over half as wide as it is high. East Asian glyphs are square.
 fn text_width(text: &str, size: f64) -> f64 {
-    let em: f64 = text
-        .chars()
-        .map(|c| if c >= '\u{1100}' { 1.0 } else { 0.58 })
-        .sum();
+    let em: f64 = text.chars().map(|c| if c >= '\u{1100}' { 1.0 } else { 0.58 }).sum();
     em * size
 }
 
@@ -111,21 +108,13 @@ pub(crate) mod tests {
         assert!(!text.chars().any(|c| c < ' ' && c != '\n'));
         for (i, _) in text.match_indices('&') {
             let entity = &text[i..];
-            assert!(
-                ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"]
-                    .iter()
-                    .any(|e| entity.starts_with(e)),
-                "{entity}"
-            );
+            assert!(["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"].iter().any(|e| entity.starts_with(e)), "{entity}");
         }
     }
 
     #[test]
     fn escapes_what_xml_reserves_or_forbids() {
-        assert_eq!(
-            escape("a<b>&\"c'\u{0}\u{1b}\n×"),
-            "a&lt;b&gt;&amp;&quot;c&#39;\u{fffd}\u{fffd} ×"
-        );
+        assert_eq!(escape("a<b>&\"c'\u{0}\u{1b}\n×"), "a&lt;b&gt;&amp;&quot;c&#39;\u{fffd}\u{fffd} ×");
     }
 
     #[test]

@@ -1,0 +1,272 @@
+//! The crate's error.
+
+use std::io;
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, FormatError>;
+
+/// What can be wrong with a file, one variant per way of being wrong. Messages begin with the file's name; offsets
+/// count bytes from the start of the file unless said otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The operating system cannot read the file.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be written; what stood there before is unchanged.
+    #[error("cannot write {file}: {source}")]
+    Write {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is not enough memory for what the file holds.
+    #[error("{file}: {bytes} bytes of memory for one tensor could not be had")]
+    Memory {
+        /// The file.
+        file: String,
+        /// Bytes asked for.
+        bytes: u64,
+    },
+    /// The file is shorter than the number it must begin with.
+    #[error("{file}: {len} bytes are too few for a safetensors file: it was cut short")]
+    TooShort {
+        /// The file.
+        file: String,
+        /// Its length.
+        len: u64,
+    },
+    /// The header is said to be longer than the file.
+    #[error(
+        "{file}: byte 0 announces a header of {declared} bytes, but the file has {len}: it was cut short, or is no safetensors file"
+    )]
+    HeaderLength {
+        /// The file.
+        file: String,
+        /// Length of the header according to the file.
+        declared: u64,
+        /// Length of the file.
+        len: u64,
+    },
+    /// The header is longer than any reasonable one.
+    #[error("{file}: byte 0 announces a header of {declared} bytes, at most {limit} are read")]
+    HeaderTooLarge {
+        /// The file.
+        file: String,
+        /// Length of the header according to the file.
+        declared: u64,
+        /// The longest header read.
+        limit: u64,
+    },
+    /// The header is not the JSON it should be.
+    #[error("{file}: the header is wrong at byte {offset}: {reason}")]
+    Header {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Two tensors have one name.
+    #[error("{file}: the header lists tensor `{tensor}` twice")]
+    DuplicateTensor {
+        /// The file.
+        file: String,
+        /// The name.
+        tensor: String,
+    },
+    /// A tensor's elements are of a type that is not read.
+    #[error("{file}: tensor `{tensor}` has elements of type {dtype}; F32, F16 and BF16 are read")]
+    DType {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its type as the file names it.
+        dtype: String,
+    },
+    /// A tensor's shape and the bytes given to it disagree.
+    #[error("{file}: tensor `{tensor}` of shape {shape:?} and type {dtype} cannot fill the {bytes} bytes it is given")]
+    ShapeBytes {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<u64>,
+        /// Its type.
+        dtype: String,
+        /// Bytes between its offsets.
+        bytes: u64,
+    },
+    /// Tensors overlap, leave a gap, or end before they begin.
+    #[error(
+        "{file}: tensor `{tensor}` lies at bytes {begin}..{end} of the data, but should begin at {expected}, where the one before it ends"
+    )]
+    Offsets {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its first byte, counted from the start of the data.
+        begin: u64,
+        /// The byte after its last.
+        end: u64,
+        /// Where it should begin.
+        expected: u64,
+    },
+    /// The file ends inside a tensor.
+    #[error("{file}: tensor `{tensor}` should end at byte {end}, but the file ends at {len}: it was cut short")]
+    CutShort {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// The byte after the tensor's last.
+        end: u64,
+        /// Length of the file.
+        len: u64,
+    },
+    /// The file goes on after its last tensor.
+    #[error("{file}: {bytes} bytes from byte {offset} on belong to no tensor")]
+    TrailingBytes {
+        /// The file.
+        file: String,
+        /// The first of them.
+        offset: u64,
+        /// How many there are.
+        bytes: u64,
+    },
+    /// Tensors, but no network: a safetensors file that was not written as a model.
+    #[error("{file}: holds {tensors} tensors but no network (no `{key}` in its metadata)")]
+    NoNetwork {
+        /// The file.
+        file: String,
+        /// The metadata key that is missing.
+        key: &'static str,
+        /// How many tensors there are.
+        tensors: usize,
+    },
+    /// Written in a later layout than this version knows.
+    #[error("{file}: has layout version {found}, this version reads up to {known}")]
+    Version {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: String,
+        /// The latest that is known.
+        known: u32,
+    },
+    /// A metadata entry does not say what it should.
+    #[error("{file}: the metadata entry `{key}` is not valid: {reason}")]
+    Metadata {
+        /// The file.
+        file: String,
+        /// The entry's key.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Graph, weights and metadata contradict one another, or weights are not finite.
+    #[error("{file}: {source}")]
+    Model {
+        /// The file.
+        file: String,
+        /// What is wrong, and at which node or tensor.
+        source: sepal_graph::Error,
+    },
+    /// Not a NumPy file.
+    #[error("{file}: does not begin with the bytes of a NumPy array (\\x93NUMPY)")]
+    NotNpy {
+        /// The file.
+        file: String,
+    },
+    /// The header of a NumPy file is not one.
+    #[error("{file}: the NumPy header is wrong at byte {offset}: {reason}")]
+    NpyHeader {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A NumPy array of elements that do not become f32.
+    #[error("{file}: elements of NumPy type `{dtype}` are not read; f2, f4, f8, i1 to i8, u1 to u8 and bool are")]
+    NpyType {
+        /// The file.
+        file: String,
+        /// The type as the file names it.
+        dtype: String,
+    },
+    /// A NumPy file is not as long as its shape asks for.
+    #[error(
+        "{file}: an array of shape {shape:?} and type `{dtype}` does not fill the {actual} bytes that follow its header"
+    )]
+    NpyLength {
+        /// The file.
+        file: String,
+        /// The shape.
+        shape: Vec<u64>,
+        /// The type.
+        dtype: String,
+        /// Bytes there are.
+        actual: u64,
+    },
+    /// A known format that is not a model this version reads.
+    #[error("{file}: is {what}, which this version does not read; it reads {reads}")]
+    NotRead {
+        /// The file.
+        file: String,
+        /// What the content says it is.
+        what: &'static str,
+        /// The formats that are read.
+        reads: String,
+    },
+    /// Neither content nor extension tells a format.
+    #[error(
+        "{file}: is no model file: neither its first bytes nor its extension are known; this version reads {reads}"
+    )]
+    Unknown {
+        /// The file.
+        file: String,
+        /// The formats that are read.
+        reads: String,
+    },
+    /// A folder without the weights that a run leaves.
+    #[error("{folder}: is no run folder: it has neither {}", tried.join(" nor "))]
+    NotARun {
+        /// The folder.
+        folder: String,
+        /// What was looked for.
+        tried: Vec<String>,
+    },
+}
+
+impl FormatError {
+    /// What the user could do about it, where there is something to say beyond the message.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::TooShort { .. } | Self::HeaderLength { .. } | Self::CutShort { .. } => {
+                Some("copy or download the file again; a file written here is complete or absent")
+            }
+            Self::Version { .. } => Some("read it with the version that wrote it, or a later one"),
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("free some space; the file that was there before is unchanged")
+            }
+            Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
+            Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
+                Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Reading from a file or from memory with every length known beforehand.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::error::{FormatError, Result};
+
+/// Bytes converted at a time: small enough for the second-level cache.
+const CHUNK: usize = 1 << 16;
+
+/// A file's content with its name and length; lengths read from the content are checked against the latter.
+pub(crate) struct Source<R> {
+    reader: R,
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    /// Byte offset of the next read.
+    pub(crate) at: u64,
+}
+
+impl Source<File> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let fail = |source| FormatError::Read { file: name.clone(), source };
+        let file = File::open(path).map_err(fail)?;
+        let meta = file.metadata().map_err(fail)?;
+        if meta.is_dir() {
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
+        }
+        if !meta.is_file() {
+            return Err(fail(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file, so its length is unknown",
+            )));
+        }
+        Ok(Self { reader: file, len: meta.len(), name, at: 0 })
+    }
+}
+
+impl<'a> Source<&'a [u8]> {
+    pub(crate) fn bytes(bytes: &'a [u8], name: &str) -> Self {
+        Self { reader: bytes, name: name.to_owned(), len: bytes.len() as u64, at: 0 }
+    }
+}
+
+impl<R: Read> Source<R> {
+    pub(crate) fn left(&self) -> u64 {
+        self.len.saturating_sub(self.at)
+    }
+
+    pub(crate) fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+        self.reader.read_exact(out).map_err(|source| FormatError::Read { file: self.name.clone(), source })?;
+        self.at += out.len() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        self.fill(&mut out)?;
+        Ok(out)
+    }
+
+    /// The next `n` bytes. The caller has checked `n` against [`Source::left`].
+    pub(crate) fn take(&mut self, n: usize) -> Result<Vec<u8>> {
+        let mut out = self.reserve(n)?;
+        out.resize(n, 0);
+        self.fill(&mut out)?;
+        Ok(out)
+    }
+
+    /// The next `n` numbers of `N` bytes each, as f32. The caller has checked `n * N` against [`Source::left`].
+    pub(crate) fn numbers<const N: usize>(&mut self, n: usize, widen: impl Fn([u8; N]) -> f32) -> Result<Vec<f32>> {
+        let mut out: Vec<f32> = self.reserve(n)?;
+        let per_chunk = (CHUNK / N.max(1)).min(n.max(1));
+        let mut buffer = vec![0u8; per_chunk * N];
+        let mut left = n;
+        while left > 0 {
+            let now = left.min(per_chunk);
+            let bytes = &mut buffer[..now * N];
+            self.fill(bytes)?;
+            let (numbers, _) = bytes.as_chunks::<N>();
+            out.extend(numbers.iter().map(|b| widen(*b)));
+            left -= now;
+        }
+        Ok(out)
+    }
+
+    fn reserve<T>(&self, n: usize) -> Result<Vec<T>> {
+        let mut out = Vec::new();
+        out.try_reserve_exact(n).map_err(|_| FormatError::Memory {
+            file: self.name.clone(),
+            bytes: (n as u64).saturating_mul(size_of::<T>() as u64),
+        })?;
+        Ok(out)
+    }
+}
