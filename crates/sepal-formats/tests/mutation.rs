@@ -1,0 +1,89 @@
+//! Thousands of damaged model files: an error or a model, never a panic, and no allocation that the file does not back.
+
+mod common;
+
+use common::model;
+use sepal_formats::native::{self, ReadOptions};
+
+struct XorShift(u64);
+
+impl XorShift {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n.max(1) as u64) as usize
+    }
+}
+
+/// The largest the process's address space has been, in KiB; memory that was asked for counts even if never touched.
+fn peak_kib() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|l| l.strip_prefix("VmPeak:"))?.split_whitespace().next()?.parse().ok()
+}
+
+fn mutate(rng: &mut XorShift, start: &[u8], header: usize) -> Vec<u8> {
+    let mut bytes = start.to_vec();
+    for _ in 0..1 + rng.below(3) {
+        // The header is where the damage can be clever.
+        let at = if rng.below(8) == 0 { rng.below(bytes.len()) } else { rng.below(header.min(bytes.len())) };
+        match rng.below(6) {
+            0 => bytes[at] ^= 1 << rng.below(8),
+            1 => bytes[at] = rng.below(256) as u8,
+            2 => bytes.truncate(at.max(1)),
+            3 => grow_number(rng, &mut bytes, at),
+            4 => drop(bytes.drain(at..(at + 1 + rng.below(16)).min(bytes.len()))),
+            _ => {
+                let end = (at + 1 + rng.below(64)).min(bytes.len());
+                let copy = bytes[at..end].to_vec();
+                bytes.splice(at..at, copy);
+            }
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    // Half the files get a header length that is right again, so that the damage is found by what comes after.
+    if rng.below(2) == 0 && bytes.len() >= start.len() / 2 {
+        let data = start.len() - header;
+        let length = bytes.len().saturating_sub(data + 8) as u64;
+        bytes.splice(..8, length.to_le_bytes());
+    }
+    bytes
+}
+
+/// Puts more digits into the number at or after `at`.
+fn grow_number(rng: &mut XorShift, bytes: &mut Vec<u8>, at: usize) {
+    if let Some(i) = bytes[at..].iter().position(u8::is_ascii_digit) {
+        let digits = b"99999999999999999999";
+        let n = 1 + rng.below(digits.len());
+        bytes.splice(at + i..at + i, digits[..n].iter().copied());
+    }
+}
+
+#[test]
+fn damaged_files_are_errors_or_models() {
+    let start = native::to_bytes(&model()).unwrap();
+    let header = 8 + u64::from_le_bytes(start[..8].try_into().unwrap()) as usize;
+    let mut rng = XorShift(0x9e37_79b9_7f4a_7c15);
+    let (mut errors, mut models) = (0, 0);
+    let mut before = None;
+    for i in 0..24_000 {
+        let bytes = mutate(&mut rng, &start, header);
+        let options = ReadOptions { allow_not_finite: i % 2 == 0 };
+        match native::from_bytes(&bytes, "m", &options) {
+            Ok(_) => models += 1,
+            Err(e) => {
+                errors += 1;
+                assert!(e.to_string().len() < 20_000, "a message is readable");
+            }
+        }
+        if i == 1000 {
+            before = peak_kib();
+        }
+    }
+    assert!(errors > 10_000 && models > 100, "the damage is neither all fatal nor all harmless: {errors}, {models}");
+    if let (Some(before), Some(after)) = (before, peak_kib()) {
+        assert!(after - before < 8 << 10, "{} KiB more than after the first thousand files", after - before);
+    }
+}
