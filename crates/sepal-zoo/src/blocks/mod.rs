@@ -1,0 +1,156 @@
+//! Blocks: functions on a graph builder, a file each.
+//!
+//! A block that can stand where a k×k convolution stands has the same signature as all others
+//! (input, [`Place`], [`Style`]) and adds neither norm nor activation after itself: the network
+//! does. To add one: a file here and a line in the table below; every network can then be
+//! built with it by `block=NAME`.
+
+mod depthwise;
+mod grouped;
+mod pointwise;
+mod separable;
+mod standard;
+
+use sepal_graph::{Activation, Builder, Graph, NodeId, Result, Shape};
+
+pub use depthwise::depthwise;
+pub use grouped::grouped;
+pub use pointwise::pointwise;
+pub use separable::{Between, separable};
+pub use standard::standard;
+
+/// All blocks.
+static BLOCKS: &[BlockRow] = &[standard::ROW, grouped::ROW, depthwise::ROW, pointwise::ROW, separable::ROW];
+
+/// The k×k convolution for which a block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Output channels, N.
+    pub out_channels: usize,
+    /// Kernel height and width, k; padding is "same".
+    pub kernel: usize,
+    /// Stride in both directions.
+    pub stride: usize,
+}
+
+impl Place {
+    /// A k×k convolution of stride 1.
+    #[must_use]
+    pub fn new(out_channels: usize, kernel: usize) -> Self {
+        Self { out_channels, kernel, stride: 1 }
+    }
+
+    /// With this stride.
+    #[must_use]
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.stride = stride;
+        self
+    }
+}
+
+/// What blocks can be told. Each uses what concerns it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Style {
+    /// What stands between depthwise and pointwise.
+    pub between: Between,
+    /// Groups, K, of grouped convolutions.
+    pub groups: usize,
+    /// The network's activation.
+    pub activation: Activation,
+}
+
+impl Default for Style {
+    /// Nothing between, 8 groups, ReLU.
+    fn default() -> Self {
+        Self { between: Between::None, groups: 8, activation: Activation::Relu }
+    }
+}
+
+/// A block of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockRow {
+    /// Its name in `block=`.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// Its weights, for k×k kernels, M input and N output channels.
+    pub weights: &'static str,
+    /// Its multiply-adds on a D×D map at stride 1.
+    pub macs: &'static str,
+    /// Names of the options that it looks at.
+    pub options: &'static [&'static str],
+    /// Whether it can stand where any k×k convolution stands: it can both look at neighbours
+    /// and change the number of channels.
+    pub drop_in: bool,
+    /// Adds it to a graph, in the builder's current scope.
+    pub build: fn(&mut Builder, NodeId, Place, &Style) -> Result<NodeId>,
+}
+
+impl BlockRow {
+    /// A graph that holds the block alone, on an input of this shape.
+    ///
+    /// # Errors
+    /// The block cannot take the shape; the depthwise block keeps the number of channels
+    /// whatever the place asks for.
+    pub fn graph(&self, input: Shape, place: Place, style: &Style) -> Result<Graph> {
+        let mut b = Builder::new(self.name);
+        let x = b.input("input", input)?;
+        let y = b.scope(self.name, |b| (self.build)(b, x, place, style))?;
+        b.finish(&[y])
+    }
+
+    /// The block at 128 → 128 channels, 3×3, on a 56×56 map: small enough to read, large enough
+    /// that costs compare as they do in networks.
+    ///
+    /// # Errors
+    /// None for a row of the table.
+    pub fn example(&self) -> Result<Graph> {
+        let input = Shape::chw(128, 56, 56)?;
+        self.graph(input, Place::new(128, 3), &Style::default())
+    }
+}
+
+/// All blocks.
+#[must_use]
+pub fn blocks() -> &'static [BlockRow] {
+    BLOCKS
+}
+
+/// What stands where a network has k×k convolutions: a block of the table with its style.
+#[derive(Debug, Clone, Copy)]
+pub struct Block {
+    row: &'static BlockRow,
+    style: Style,
+}
+
+impl Block {
+    /// The drop-in block of this name.
+    #[must_use]
+    pub fn named(name: &str, style: Style) -> Option<Self> {
+        let row = BLOCKS.iter().find(|row| row.drop_in && row.name == name)?;
+        Some(Self { row, style })
+    }
+
+    /// The names of all drop-in blocks.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        let drop_in = BLOCKS.iter().filter(|row| row.drop_in);
+        drop_in.map(|row| row.name).collect()
+    }
+
+    /// The row of the table.
+    #[must_use]
+    pub fn row(&self) -> &'static BlockRow {
+        self.row
+    }
+
+    /// Adds the block in the builder's current scope.
+    ///
+    /// # Errors
+    /// The block cannot take the input's shape.
+    pub fn build(&self, b: &mut Builder, x: NodeId, place: Place) -> Result<NodeId> {
+        (self.row.build)(b, x, place, &self.style)
+    }
+}

@@ -1,0 +1,3 @@
+//! Networks, a file per family; each reads like its paper's table.
+
+pub mod mobilenet_v1;

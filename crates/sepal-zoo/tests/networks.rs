@@ -1,0 +1,210 @@
+//! Every registry row: exact figures, every option, odd sizes.
+
+use proptest::prelude::*;
+use sepal_graph::{Graph, Op, Weights};
+use sepal_zoo::{Error, Kind, Spec, Value, build, networks};
+
+fn spec(text: &str) -> Spec {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn graph(text: &str, size: [usize; 2], classes: usize) -> Graph {
+    build(&spec(text), Some(size), classes).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn published_figures_are_met_exactly() {
+    let mut rows = 0;
+    for network in networks() {
+        assert!(!network.variants.is_empty(), "{}", network.name);
+        for variant in network.variants {
+            let graph = graph(variant.spec, variant.size, variant.classes);
+            let cost = graph.cost().unwrap();
+            let got = (cost.params, cost.macs);
+            assert_eq!(got, (variant.params, variant.macs), "{}", variant.spec);
+            // The row says it as the program would.
+            assert_eq!(spec(variant.spec).to_string(), variant.spec);
+            rows += 1;
+        }
+    }
+    assert!(rows >= 4);
+}
+
+/// Some values of an option, the ends of its range among them.
+fn values(kind: Kind) -> Vec<String> {
+    let words = kind.words().into_iter().map(str::to_owned);
+    let numbers = match kind {
+        Kind::Above(min, max) => vec![min + (max - min) / 64.0, max / 4.0],
+        Kind::Below(min, max) => vec![min, min + (max - min) * 0.75],
+        Kind::Integer(min, _) => vec![min as f64],
+        Kind::Choice(_) | Kind::Block => vec![],
+    };
+    words.chain(numbers.iter().map(f64::to_string)).collect()
+}
+
+#[test]
+fn every_option_builds_at_default_and_odd_sizes() {
+    for network in networks() {
+        let mut specs = vec![network.name.to_owned()];
+        for option in network.options {
+            let options = values(option.kind).into_iter();
+            specs.extend(options.map(|value| format!("{}:{}={value}", network.name, option.name)));
+            assert!(!option.help.is_empty());
+        }
+        for text in specs {
+            let parsed = spec(&text);
+            let defaults = parsed.defaults().unwrap();
+            let default = build(&parsed, None, defaults.classes).unwrap();
+            let shapes = default.shapes().unwrap();
+            assert_eq!(shapes[0].size(), defaults.size);
+            assert_eq!(default.name, parsed.to_string());
+            for (size, classes) in [([33, 47], 2), ([97, 64], 7), ([1, 1], 3)] {
+                let graph = graph(&text, size, classes);
+                assert_eq!(graph.output_shape().unwrap().dims(), [classes], "{text}");
+                let cost = graph.cost().unwrap();
+                assert!(cost.params > 0 && cost.macs > 0);
+                // Another size changes no parameter but the classifier's.
+                let resized = default.with_input_shape(graph.shapes().unwrap()[0].clone());
+                assert_eq!(resized.unwrap().params(), default.params());
+            }
+        }
+    }
+}
+
+#[test]
+fn initial_weights_fit_every_network() {
+    for network in networks() {
+        let parsed = Spec::from(network);
+        let graph = build(&parsed, None, 10).unwrap();
+        let weights = Weights::init(&graph, 3).unwrap();
+        weights.check(&graph).unwrap();
+        weights.check_finite().unwrap();
+    }
+}
+
+#[test]
+fn mobilenet_v1_follows_its_table() {
+    let graph = graph("mobilenet_v1", [224, 224], 1000);
+    let paths: Vec<_> = graph.nodes.iter().map(|node| node.path.as_str()).collect();
+    let start = [
+        "input",
+        "stem.conv",
+        "stem.bn",
+        "stem.act",
+        "block1.depthwise",
+        "block1.depthwise_bn",
+        "block1.depthwise_act",
+        "block1.pointwise",
+        "block1.bn",
+        "block1.act",
+        "block2.depthwise",
+    ];
+    assert_eq!(paths[..start.len()], start);
+    assert_eq!(paths[paths.len() - 3..], ["block13.act", "pool", "classifier"]);
+    let convs = graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv2d(_)));
+    assert_eq!(convs.count(), 27);
+    let shapes = graph.shapes().unwrap();
+    let (last, _) = graph.find("block13.act").unwrap();
+    assert_eq!(shapes[last.index()].to_string(), "1024×7×7");
+    let params = graph.params().unwrap();
+    assert_eq!(params[5].path, "block1.depthwise.weight");
+    assert_eq!(params[5].shape, [32, 1, 3, 3]);
+}
+
+#[test]
+fn options_change_what_they_say() {
+    let count = |text: &str, wanted: &dyn Fn(&Op) -> bool| {
+        let graph = graph(text, [32, 32], 10);
+        graph.nodes.iter().filter(|node| wanted(&node.op)).count()
+    };
+    let norms = |text: &str| count(text, &|op| matches!(op, Op::BatchNorm(_)));
+    let acts = |text: &str| count(text, &|op| matches!(op, Op::Activation(_)));
+    let cases = [("bn_relu", 27, 27), ("bn", 27, 14), ("none", 14, 14), ("relu", 14, 27), ("elu", 14, 27)];
+    for (between, want_norms, want_acts) in cases {
+        let text = format!("mobilenet_v1:between={between}");
+        assert_eq!((norms(&text), acts(&text)), (want_norms, want_acts), "{text}");
+    }
+    let dropout = |text: &str| count(text, &|op| matches!(op, Op::Dropout(_)));
+    assert_eq!(dropout("mobilenet_v1"), 0);
+    assert_eq!(dropout("mobilenet_v1:dropout=0.2"), 1);
+    let relu6 = |op: &Op| matches!(op, Op::Activation(sepal_graph::Activation::Relu6));
+    assert_eq!(count("mobilenet_v1:activation=relu6", &relu6), 27);
+
+    let macs = |text: &str| graph(text, [64, 64], 10).cost().unwrap().macs;
+    let full = macs("mobilenet_v1:block=standard");
+    assert!(macs("mobilenet_v1:block=grouped,groups=8") < full / 7);
+    assert_eq!(macs("mobilenet_v1:block=grouped,groups=1"), full);
+    assert!(macs("mobilenet_v1") < full / 8);
+}
+
+#[test]
+fn what_cannot_be_is_said_clearly() {
+    let cases: [(&str, &[&str]); 18] = [
+        ("mobilenetv1", &["unknown network `mobilenetv1`", "did you mean `mobilenet_v1`?"]),
+        ("vgg", &["unknown network `vgg`", "there are: ", "mobilenet_v1"]),
+        ("", &["cannot read ``"]),
+        (":", &["cannot read ``"]),
+        ("mobilenet_v1:", &["cannot read ``"]),
+        ("mobilenet_v1:width", &["cannot read `width`"]),
+        ("mobilenet_v1:width=", &["cannot read `width=`"]),
+        ("mobilenet_v1,width=2", &["cannot read"]),
+        ("mobilenet_v1:widht=2", &["no option `widht`", "did you mean `width`?", "between"]),
+        ("mobilenet_v1:x=2", &["its options are: width, stem, block"]),
+        ("mobilenet_v1:width=1,width=2", &["`width` is given twice"]),
+        ("mobilenet_v1:width=0", &["width=0 is not possible", "above 0, at most 16"]),
+        ("mobilenet_v1:width=-1", &["width=-1 is not possible"]),
+        ("mobilenet_v1:width=nan", &["width=nan is not possible"]),
+        ("mobilenet_v1:width=1e30", &["width=1e30 is not possible"]),
+        ("mobilenet_v1:between=bnrelu", &["did you mean `bn_relu` or", "none, bn, bn_relu"]),
+        ("mobilenet_v1:block=depthwise", &["one of standard, grouped, dsc"]),
+        ("mobilenet_v1:dropout=1", &["from 0 to below 1"]),
+    ];
+    for (text, parts) in cases {
+        let error = text.parse::<Spec>().expect_err(text).to_string();
+        for part in parts {
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+    for classes in [0, 1] {
+        let error = build(&spec("mobilenet_v1"), None, classes).unwrap_err();
+        assert_eq!(error, Error::Classes { classes });
+        assert!(error.to_string().contains("at least 2 classes"));
+    }
+    let built = |text: &str, size| build(&spec(text), Some(size), 10).unwrap_err().to_string();
+    assert!(built("mobilenet_v1", [0, 9]).contains("0×9 pixels: dimension 0"));
+    assert!(built("mobilenet_v1", [usize::MAX, 9]).contains("dimension"));
+    let groups = built("mobilenet_v1:block=grouped,groups=7", [32, 32]);
+    assert!(groups.contains("node `block1.conv`") && groups.contains("divisor"), "{groups}");
+    let classes = build(&spec("mobilenet_v1"), None, usize::MAX).unwrap_err();
+    assert!(classes.to_string().contains("node `classifier`"), "{classes}");
+}
+
+#[test]
+fn canonical_form_orders_options_and_drops_defaults() {
+    let cases = [
+        ("mobilenet_v1", "mobilenet_v1"),
+        (" mobilenet_v1 : between = none , width = 0.50 ", "mobilenet_v1:width=0.5,between=none"),
+        ("mobilenet_v1:width=1,stem=imagenet", "mobilenet_v1"),
+        ("mobilenet_v1:stem=cifar,width=.5", "mobilenet_v1:width=0.5,stem=cifar"),
+    ];
+    for (text, want) in cases {
+        assert_eq!(spec(text).to_string(), want);
+        assert_eq!(spec(want), spec(text));
+    }
+    assert_eq!(spec("mobilenet_v1").options().get("width"), Ok(Value::Number(1.0)));
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(text in "(mobilenet_v1)?[:=,a-z0-9._ é-]{0,40}") {
+        if let Ok(parsed) = text.parse::<Spec>() {
+            prop_assert_eq!(spec(&parsed.to_string()), parsed);
+        }
+    }
+
+    #[test]
+    fn any_width_builds(width in 0.001..4.0_f64, h in 1..80_usize, w in 1..80_usize) {
+        let graph = graph(&format!("mobilenet_v1:width={width}"), [h, w], 5);
+        prop_assert_eq!(graph.output_shape().unwrap().channels(), 5);
+    }
+}
