@@ -94,3 +94,22 @@ impl<R: Read> Source<R> {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_had_is_an_error() {
+        let error = Source::bytes(&[0; 8], "m").numbers(usize::MAX / 4, f32::from_le_bytes).unwrap_err();
+        assert!(matches!(error, FormatError::Memory { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_shrinks_while_read_is_an_error() {
+        let mut source = Source::bytes(&[0; 8], "m");
+        source.len = 16;
+        let error = source.take(16).unwrap_err();
+        assert!(matches!(error, FormatError::Read { .. }) && error.to_string().contains("m: "), "{error}");
+    }
+}
