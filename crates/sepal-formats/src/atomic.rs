@@ -1,6 +1,6 @@
 //! Writing a file so that it is complete or absent.
 //!
-//! Every file the project writes goes through [`write`]: to a temporary beside the target, flushed to the disk, then
+//! Every file the project writes goes through [`write()`]: to a temporary beside the target, flushed to the disk, then
 //! renamed over it. A reader, or the next run after a crash, sees the old file or the new one and nothing between.
 
 use std::fs::{self, File, OpenOptions};

@@ -78,7 +78,7 @@ pub fn write(model: &Model, path: impl AsRef<Path>) -> Result<()> {
 /// The file's bytes.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
     let file = || model.graph.name.clone();
     model.check().map_err(|source| FormatError::Model { file: file(), source })?;

@@ -36,7 +36,7 @@ pub fn write(
 /// The same to any writer, for instance a `Vec<u8>`.
 ///
 /// # Errors
-/// The writer's, and [`io::ErrorKind::InvalidInput`] for what [`write`] refuses.
+/// The writer's, and [`io::ErrorKind::InvalidInput`] for what [`write()`] refuses.
 pub fn to_writer(
     mut w: impl Write,
     tensors: &[(&str, &[usize], &[f32])],
