@@ -1,0 +1,62 @@
+//! What a plan computes once: packed weights and per-channel vectors, in one buffer.
+
+use std::ops::Range;
+
+use sepal_kernels::pool::Serial;
+use sepal_kernels::{Buffer, Conv, Exec, LANES, Level, conv, depthwise};
+
+/// The constants of a plan while it is made: first every part gets its place, then all are filled.
+#[derive(Default)]
+pub(crate) struct Constants {
+    parts: Vec<(Range<usize>, Part)>,
+    len: usize,
+}
+
+enum Part {
+    /// Weights to be packed for the general kernels.
+    Conv(Conv, Vec<f32>),
+    /// Weights to be packed for the depthwise kernels.
+    Depthwise(Conv, Vec<f32>),
+    /// One value per channel, zeros up to whole blocks.
+    Channels(Vec<f32>),
+}
+
+impl Constants {
+    /// Place for the packed weights of a convolution.
+    pub(crate) fn conv(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
+        self.push(conv::packed_len(&geometry), Part::Conv(geometry, weight))
+    }
+
+    /// Place for the packed weights of a depthwise convolution.
+    pub(crate) fn depthwise(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
+        self.push(depthwise::packed_len(&geometry), Part::Depthwise(geometry, weight))
+    }
+
+    /// Place for one value per channel, padded to whole blocks.
+    pub(crate) fn channels(&mut self, values: Vec<f32>) -> Range<usize> {
+        self.push(values.len().next_multiple_of(LANES), Part::Channels(values))
+    }
+
+    fn push(&mut self, len: usize, part: Part) -> Range<usize> {
+        let range = self.len..self.len + len;
+        // Every part starts on a cache line.
+        self.len = range.end.next_multiple_of(LANES);
+        self.parts.push((range.clone(), part));
+        range
+    }
+
+    /// All parts filled.
+    pub(crate) fn fill(self, level: Level) -> Buffer {
+        let mut buffer = Buffer::zeroed(self.len);
+        let exec = Exec { level, pool: &Serial };
+        for (range, part) in self.parts {
+            let to = &mut buffer[range];
+            match part {
+                Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
+                Part::Depthwise(geometry, weight) => depthwise::pack(&geometry, &weight, to),
+                Part::Channels(values) => to[..values.len()].copy_from_slice(&values),
+            }
+        }
+        buffer
+    }
+}

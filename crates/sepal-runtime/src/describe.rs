@@ -1,0 +1,173 @@
+//! Plans for people.
+
+use std::fmt;
+
+use sepal_graph::{Activation, Shape};
+
+use crate::ir::Window;
+use crate::plan::{Plan, Step};
+use crate::task::{Filters, Task};
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepInfo {
+    /// Path of the node whose arithmetic it is.
+    pub path: String,
+    /// Kernel and what is fused into it, such as `depthwise 3×3/2 + bias + relu6`.
+    pub kind: String,
+    /// Shapes of the values it reads, for one image.
+    pub inputs: Vec<Shape>,
+    /// Shape of the value it writes, for one image.
+    pub output: Shape,
+    /// Multiply-adds for one image.
+    pub macs: u64,
+    /// Bytes of inputs, weights and output for one image: what it must read and write at least.
+    pub bytes: u64,
+    /// Where its inputs start in the arena, in bytes.
+    pub input_offsets: Vec<usize>,
+    /// Where its output starts in the arena, in bytes; none for the way out.
+    pub output_offset: Option<usize>,
+}
+
+const FLOAT: usize = size_of::<f32>();
+
+/// The steps of a plan, between the input's way in and the output's way out.
+pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
+    let (input, output) = (&plan.input, &plan.output);
+    let layout = if input.place.pixels { "to pixels" } else { "to channel blocks" };
+    let mut infos = vec![StepInfo {
+        path: input.path.clone(),
+        kind: format!("input {layout}"),
+        inputs: Vec::new(),
+        output: input.shape.clone(),
+        macs: 0,
+        bytes: (2 * FLOAT * input.shape.elements()) as u64,
+        input_offsets: Vec::new(),
+        output_offset: Some(FLOAT * input.place.offset),
+    }];
+    infos.extend(plan.steps.iter().map(|step| describe_step(plan, step)));
+    infos.push(StepInfo {
+        path: output.path.clone(),
+        kind: "output from channel blocks".into(),
+        inputs: vec![output.shape.clone()],
+        output: output.shape.clone(),
+        macs: 0,
+        bytes: (2 * FLOAT * output.shape.elements()) as u64,
+        input_offsets: vec![FLOAT * output.place.offset],
+        output_offset: None,
+    });
+    infos
+}
+
+fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
+    let (macs, weights) = match &step.task {
+        Task::Conv(filters) | Task::Depthwise(filters) => (filters.conv.macs(), filters.packed.len()),
+        Task::Apply { .. }
+        | Task::Add
+        | Task::MaxPool(_)
+        | Task::AveragePool(_)
+        | Task::GlobalAverage
+        | Task::Flatten => (0, 0),
+    };
+    let shape = |value: &usize| plan.shapes[*value].clone();
+    let inputs: Vec<Shape> = step.inputs.iter().map(shape).collect();
+    let output = shape(&step.output);
+    let floats = inputs.iter().map(Shape::elements).sum::<usize>() + output.elements() + weights;
+    StepInfo {
+        path: step.path.clone(),
+        kind: kind(&step.task),
+        inputs,
+        output,
+        macs: macs as u64,
+        bytes: (FLOAT * floats) as u64,
+        input_offsets: step.inputs.iter().map(|value| FLOAT * plan.places[*value].offset).collect(),
+        output_offset: Some(FLOAT * plan.places[step.output].offset),
+    }
+}
+
+fn kind(task: &Task) -> String {
+    match task {
+        Task::Conv(filters) => convolution("conv", filters),
+        Task::Depthwise(filters) => convolution("depthwise", filters),
+        Task::Apply { affine, act } => {
+            let affine = affine.as_ref().map(|_| "affine".to_owned());
+            let parts: Vec<String> = affine.into_iter().chain(act.function.map(activation)).collect();
+            parts.join(" + ")
+        }
+        Task::Add => "add".into(),
+        Task::MaxPool(window) => pool("max pool", window),
+        Task::AveragePool(window) => pool("average pool", window),
+        Task::GlobalAverage => "global average".into(),
+        Task::Flatten => "flatten".into(),
+    }
+}
+
+fn convolution(name: &str, filters: &Filters) -> String {
+    let conv = &filters.conv;
+    let mut text = format!("{name} {}", window(conv.kernel, conv.stride));
+    if conv.dilation != [1, 1] {
+        text += &format!(" dilated {}", conv.dilation[0].max(conv.dilation[1]));
+    }
+    if conv.groups != 1 && name == "conv" {
+        text += &format!(" in {} groups", conv.groups);
+    }
+    if filters.bias.is_some() {
+        text += " + bias";
+    }
+    if filters.add {
+        text += " + add";
+    }
+    filters.act.function.map_or(text.clone(), |act| format!("{text} + {}", activation(act)))
+}
+
+fn activation(act: Activation) -> String {
+    act.to_string()
+}
+
+fn pool(name: &str, pool: &Window) -> String {
+    format!("{name} {}", window(pool.kernel, pool.stride))
+}
+
+/// `3×3/2`
+fn window([height, width]: [usize; 2], stride: [usize; 2]) -> String {
+    match stride {
+        [1, 1] => format!("{height}×{width}"),
+        [down, right] if down == right => format!("{height}×{width}/{down}"),
+        [down, right] => format!("{height}×{width}/{down}×{right}"),
+    }
+}
+
+impl fmt::Display for Plan {
+    /// A table with a line per step.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let infos = self.describe();
+        let width = |column: &dyn Fn(&StepInfo) -> String| {
+            infos.iter().map(|info| column(info).chars().count()).max().unwrap_or(0)
+        };
+        let input = |info: &StepInfo| info.inputs.first().map(Shape::to_string).unwrap_or_default();
+        let (path, kind) = (width(&|info| info.path.clone()), width(&|info| info.kind.clone()));
+        let (from, to) = (width(&input), width(&|info| info.output.to_string()));
+        for info in &infos {
+            writeln!(
+                f,
+                "{:path$}  {:kind$}  {:>from$} → {:<to$}  {:>8.2} MMACs  {:>9.1} KiB",
+                info.path,
+                info.kind,
+                input(info),
+                info.output,
+                info.macs as f64 / 1e6,
+                info.bytes as f64 / 1024.0,
+            )?;
+        }
+        let memory = self.memory(1);
+        let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
+        writeln!(
+            f,
+            "{} on batches up to {}: weights {:.1} MiB, arena {:.1} MiB",
+            self.level.name(),
+            self.max_batch(),
+            mib(memory.weights),
+            mib(memory.arena)
+        )
+    }
+}

@@ -1,0 +1,154 @@
+//! The lowered network: steps on channel-blocked values, which the passes rewrite.
+
+use sepal_graph::{Activation, Shape};
+use sepal_kernels::{Conv, Dims};
+
+/// Index into [`Program::values`].
+pub(crate) type ValueId = usize;
+
+/// A network as steps in the order in which they run.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) values: Vec<Value>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) input: ValueId,
+    pub(crate) output: ValueId,
+}
+
+/// A tensor that the network computes, or its input.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    /// Path of the node it stands for.
+    pub(crate) path: String,
+    /// Shape for one image.
+    pub(crate) shape: Shape,
+}
+
+impl Value {
+    /// Sizes for one image: the first dimension is the channels, the last ones are the width.
+    pub(crate) fn dims(&self) -> Dims {
+        match *self.shape.dims() {
+            [c, h, w] => Dims::new(1, c, h, w),
+            [c, h, ref rest @ ..] => Dims::new(1, c, h, rest.iter().product()),
+            [c] => Dims::new(1, c, 1, 1),
+            [] => Dims::new(1, 1, 1, 1),
+        }
+    }
+}
+
+/// A kernel to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    /// Path of the node whose arithmetic this is.
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+    pub(crate) inputs: Vec<ValueId>,
+    pub(crate) output: ValueId,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// A value under another name.
+    Identity,
+    /// Any convolution, and linear layers as pointwise ones.
+    Conv(Filters),
+    /// `act(scale·x + shift)` per channel.
+    Apply(Apply),
+    /// The sum of two values.
+    Add,
+    /// Maximum over a window.
+    MaxPool(Window),
+    /// Mean over a window.
+    AveragePool(Window),
+    /// Mean over all pixels.
+    GlobalAverage,
+    /// A map of several pixels as a vector, in the order C, H, W.
+    Flatten,
+}
+
+/// A convolution with what is fused into it: `act(filters(x) + bias + add)`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Filters {
+    /// Sizes for one image.
+    pub(crate) conv: Conv,
+    /// In the order O, I/groups, kH, kW.
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Option<Vec<f32>>,
+    /// Whether the step's second input is added before the activation.
+    pub(crate) add: bool,
+    pub(crate) act: Act,
+}
+
+impl Filters {
+    /// Whether each channel is filtered on its own.
+    pub(crate) fn is_depthwise(&self) -> bool {
+        let Conv { input, output, groups, .. } = self.conv;
+        groups == input.c && groups == output.c
+    }
+}
+
+/// A per-channel affine map and an activation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Apply {
+    /// Scale and shift.
+    pub(crate) affine: Option<(Vec<f32>, Vec<f32>)>,
+    pub(crate) act: Act,
+}
+
+/// An activation with its slopes, if it has any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Act {
+    /// `None` is the identity.
+    pub(crate) function: Option<Activation>,
+    /// One per channel for PReLU, empty for others.
+    pub(crate) slopes: Vec<f32>,
+}
+
+impl Act {
+    pub(crate) fn is_none(&self) -> bool {
+        self.function.is_none()
+    }
+}
+
+/// A pool's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    /// Top and left; bottom and right follow from the output.
+    pub(crate) padding: [usize; 2],
+    /// Whether a mean counts padded zeros.
+    pub(crate) count_include_pad: bool,
+}
+
+impl Program {
+    /// How often each value is read; the network's output is read once more by the caller.
+    pub(crate) fn reads(&self) -> Vec<usize> {
+        let mut reads = vec![0; self.values.len()];
+        for input in self.steps.iter().flat_map(|step| &step.inputs) {
+            reads[*input] += 1;
+        }
+        reads[self.output] += 1;
+        reads
+    }
+
+    /// Index of the step that writes each value; none for the input.
+    pub(crate) fn writers(&self) -> Vec<Option<usize>> {
+        let mut writers = vec![None; self.values.len()];
+        for (index, step) in self.steps.iter().enumerate() {
+            writers[step.output] = Some(index);
+        }
+        writers
+    }
+
+    /// Makes every reader of `old` read `new`.
+    pub(crate) fn replace(&mut self, old: ValueId, new: ValueId) {
+        let inputs = self.steps.iter_mut().flat_map(|step| &mut step.inputs);
+        for value in inputs.chain(std::iter::once(&mut self.output)) {
+            if *value == old {
+                *value = new;
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Activations: a step of their own until a pass fuses them.
+
+use sepal_graph::Activation;
+
+use super::Lowering;
+use crate::error::Result;
+use crate::ir::{Act, Apply, Kind};
+
+pub(super) fn activation(lowering: &Lowering<'_>, op: Activation) -> Result<Kind> {
+    let slopes = match op {
+        Activation::Prelu => lowering.param("weight")?.to_vec(),
+        Activation::Relu
+        | Activation::Relu6
+        | Activation::Elu { .. }
+        | Activation::Silu
+        | Activation::HardSwish
+        | Activation::HardSigmoid
+        | Activation::Sigmoid => Vec::new(),
+    };
+    Ok(Kind::Apply(Apply { affine: None, act: Act { function: Some(op), slopes } }))
+}

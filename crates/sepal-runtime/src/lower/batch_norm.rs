@@ -1,0 +1,24 @@
+//! Batch norms that no layer before them could take in: a per-channel affine map.
+
+use sepal_graph::BatchNorm;
+
+use super::Lowering;
+use crate::error::Result;
+use crate::ir::{Act, Apply, Kind};
+
+/// `γ·(x − μ)/√(σ² + ε) + β` as `scale·x + shift`, computed in f64.
+pub(super) fn batch_norm(lowering: &Lowering<'_>, op: &BatchNorm) -> Result<Kind> {
+    let (mean, var) = (lowering.param("running_mean")?, lowering.param("running_var")?);
+    let (gamma, beta) =
+        if op.affine { (lowering.param("weight")?, lowering.param("bias")?) } else { (&[][..], &[][..]) };
+    let mut scales = Vec::with_capacity(mean.len());
+    let mut shifts = Vec::with_capacity(mean.len());
+    for (channel, (&mean, &var)) in mean.iter().zip(var).enumerate() {
+        let gamma = f64::from(gamma.get(channel).copied().unwrap_or(1.0));
+        let beta = f64::from(beta.get(channel).copied().unwrap_or(0.0));
+        let scale = gamma / (f64::from(var) + f64::from(op.eps)).sqrt();
+        scales.push(scale as f32);
+        shifts.push((beta - f64::from(mean) * scale) as f32);
+    }
+    Ok(Kind::Apply(Apply { affine: Some((scales, shifts)), act: Act::default() }))
+}

@@ -1,0 +1,79 @@
+//! From operators to steps, a file per family.
+
+mod activation;
+mod batch_norm;
+mod conv;
+mod pool;
+mod shape;
+
+use sepal_graph::{Graph, Model, Node, Op, Shape};
+
+use crate::error::{Result, RuntimeError};
+use crate::ir::{Kind, Program, Step, Value};
+
+/// A node on its way to a step.
+struct Lowering<'a> {
+    node: &'a Node,
+    model: &'a Model,
+    /// Shape of its first input; of its output for a node without inputs.
+    input: &'a Shape,
+    output: &'a Shape,
+}
+
+impl Lowering<'_> {
+    /// A parameter of this node.
+    fn param(&self, name: &str) -> Result<&[f32]> {
+        Ok(self.model.weights.get(&format!("{}.{name}", self.node.path))?.data())
+    }
+}
+
+/// The program of a valid model whose weights fit.
+///
+/// # Errors
+/// The network has more than one input or output, or a tensor is missing.
+pub(crate) fn lower(model: &Model) -> Result<Program> {
+    let graph = &model.graph;
+    let shapes = graph.shapes()?;
+    let input = only(graph, "input")?;
+    let output = only(graph, "output")?;
+    let mut steps = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.iter() {
+        let output = &shapes[id.index()];
+        let input = node.inputs.first().map_or(output, |input| &shapes[input.index()]);
+        if let Some(kind) = kind(&Lowering { node, model, input, output })? {
+            let inputs = node.inputs.iter().map(|input| input.index()).collect();
+            steps.push(Step { path: node.path.clone(), kind, inputs, output: id.index() });
+        }
+    }
+    let values = graph.nodes.iter().zip(shapes).map(|(node, shape)| Value { path: node.path.clone(), shape });
+    Ok(Program { values: values.collect(), steps, input, output })
+}
+
+/// What a node does; nothing for the network's input.
+fn kind(lowering: &Lowering<'_>) -> Result<Option<Kind>> {
+    Ok(Some(match &lowering.node.op {
+        Op::Input(_) => return Ok(None),
+        Op::Conv2d(op) => conv::conv2d(lowering, op)?,
+        Op::Linear(op) => conv::linear(lowering, op)?,
+        Op::BatchNorm(op) => batch_norm::batch_norm(lowering, op)?,
+        Op::Activation(op) => activation::activation(lowering, *op)?,
+        Op::Add(_) => Kind::Add,
+        Op::MaxPool(op) => pool::max(op),
+        Op::AvgPool(op) => pool::average(op),
+        Op::GlobalAvgPool(_) => Kind::GlobalAverage,
+        Op::Dropout(_) => Kind::Identity,
+        Op::Flatten(_) => shape::flatten(lowering),
+    }))
+}
+
+/// The index of the graph's only input or output.
+fn only(graph: &Graph, what: &'static str) -> Result<usize> {
+    let ids = if what == "input" { &graph.inputs } else { &graph.outputs };
+    match ids.as_slice() {
+        [id] => Ok(id.index()),
+        _ => {
+            let paths = ids.iter().filter_map(|id| graph.node(*id)).map(|node| node.path.clone()).collect();
+            Err(RuntimeError::Interface { what, paths })
+        }
+    }
+}

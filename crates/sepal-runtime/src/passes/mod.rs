@@ -1,0 +1,25 @@
+//! Rewrites of the lowered network, each of which leaves fewer or cheaper steps.
+//!
+//! Folding of norms comes before them, on the model: see
+//! [`fold_norms`](sepal_graph::rewrites::fold_norms).
+
+mod drop_dead;
+mod drop_identity;
+mod flatten_linear;
+mod fuse_activation;
+mod fuse_add;
+
+use crate::ir::Program;
+
+/// All passes in their order. Sums are fused before activations: the activation of a residual
+/// block comes after its sum, and so fuses into the same convolution.
+pub(crate) fn run(program: &mut Program) {
+    drop_identity::run(program);
+    flatten_linear::run(program);
+    drop_dead::run(program);
+    fuse_add::run(program);
+    fuse_activation::run(program);
+}
+
+#[cfg(test)]
+mod tests;

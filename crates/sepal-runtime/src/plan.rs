@@ -1,0 +1,216 @@
+//! Compilation: from a model to an immutable plan.
+
+use std::time::Duration;
+
+use sepal_graph::rewrites::fold_norms;
+use sepal_graph::{Model, Shape};
+use sepal_kernels::{Buffer, Exec, Level};
+
+use crate::arena::{self, Request};
+use crate::boundary::{Boundary, takes_pixels};
+use crate::constants::Constants;
+use crate::describe::StepInfo;
+use crate::error::{Result, RuntimeError};
+use crate::ir::Program;
+use crate::lower::lower;
+use crate::passes;
+use crate::task::{Operands, Place, Task};
+
+/// How to compile.
+#[derive(Clone, Copy, Debug)]
+pub struct CompileOptions {
+    /// The most images of one run, at least 1. Memory grows with it, time per run does not.
+    pub batch: usize,
+    /// The instruction set to run on.
+    pub level: Level,
+}
+
+impl Default for CompileOptions {
+    /// One image, the best instruction set of this processor.
+    fn default() -> Self {
+        Self { batch: 1, level: Level::best() }
+    }
+}
+
+/// A compiled network: kernels in order, packed weights, every tensor's place in one arena.
+///
+/// Immutable and shared: any number of [`Session`](crate::Session)s, on any threads, run one plan.
+pub struct Plan {
+    pub(crate) level: Level,
+    pub(crate) max_batch: usize,
+    pub(crate) input: Boundary,
+    pub(crate) output: Boundary,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) places: Vec<Place>,
+    /// Shapes of the values for one image, as `places`.
+    pub(crate) shapes: Vec<Shape>,
+    pub(crate) arena: usize,
+    constants: Buffer,
+}
+
+/// A task with the places of its operands.
+pub(crate) struct Step {
+    pub(crate) path: String,
+    pub(crate) task: Task,
+    /// Values read, one or two.
+    pub(crate) inputs: Vec<usize>,
+    /// Value written.
+    pub(crate) output: usize,
+}
+
+/// Bytes that running a plan takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Packed weights and per-channel vectors, once per plan.
+    pub weights: usize,
+    /// Activations of the largest batch, once per session.
+    pub arena: usize,
+    /// Working memory of the kernels, once per session.
+    pub scratch: usize,
+}
+
+impl Memory {
+    /// All of it, for one session.
+    pub fn total(&self) -> usize {
+        self.weights.saturating_add(self.arena).saturating_add(self.scratch)
+    }
+}
+
+/// Compiles a model: folds norms, fuses activations and residual sums into the convolutions
+/// before them, packs weights and plans the memory of all activations.
+///
+/// The plan computes what the model computes in evaluation, to rounding. That weights are finite
+/// is not checked: NaN in, NaN out.
+///
+/// # Errors
+/// The model's graph is not valid or its weights do not fit it; it has more than one input or
+/// output; `options.batch` is 0 or too large for the address space.
+pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
+    let CompileOptions { batch, level } = *options;
+    if batch == 0 {
+        return Err(RuntimeError::EmptyBatch);
+    }
+    let input_shape = model.graph.input_shape()?.clone();
+    let output_shape = model.graph.output_shape()?;
+    let mut program = lower(&fold_norms(model)?)?;
+    let output_path = program.values[program.output].path.clone();
+    passes::run(&mut program);
+
+    let (places, arena) = place(&program, batch)?;
+    let boundary = |path: String, shape, value: usize| Boundary { path, shape, place: places[value].clone() };
+    let input = boundary(program.values[program.input].path.clone(), input_shape, program.input);
+    let output = boundary(output_path, output_shape, program.output);
+    let shapes = program.values.into_iter().map(|value| value.shape).collect();
+    let mut constants = Constants::default();
+    let mut steps = Vec::with_capacity(program.steps.len());
+    for step in program.steps {
+        if let Some(task) = Task::new(step.kind, &mut constants) {
+            steps.push(Step { path: step.path, task, inputs: step.inputs, output: step.output });
+        }
+    }
+    Ok(Plan { level, max_batch: batch, input, output, steps, places, shapes, arena, constants: constants.fill(level) })
+}
+
+/// Gives every value its place for `batch` images, and the arena its length.
+fn place(program: &Program, batch: usize) -> Result<(Vec<Place>, usize)> {
+    let too_large = |value: usize| RuntimeError::TooLarge {
+        path: program.values[value].path.clone(),
+        shape: program.values[value].shape.clone(),
+        batch,
+    };
+    let mut places: Vec<Place> =
+        (program.values.iter()).map(|value| Place { dims: value.dims(), offset: 0, pixels: false }).collect();
+    places[program.input].pixels = takes_pixels(program);
+
+    // The input is written before step 0, which is moment 0; the output is read after the last.
+    let mut alive: Vec<Option<(usize, usize)>> = vec![None; places.len()];
+    alive[program.input] = Some((0, 0));
+    for (index, step) in program.steps.iter().enumerate() {
+        let moment = index + 1;
+        alive[step.output] = Some((moment, moment));
+        for input in &step.inputs {
+            if let Some((_, last)) = &mut alive[*input] {
+                *last = moment;
+            }
+        }
+    }
+    if let Some((_, last)) = &mut alive[program.output] {
+        *last = program.steps.len() + 1;
+    }
+
+    let mut requests = Vec::new();
+    let mut owners = Vec::new();
+    for (value, alive) in alive.iter().enumerate() {
+        let Some((first, last)) = *alive else { continue };
+        let dims = places[value].dims;
+        // Padded to whole blocks, and one row more to make the plane odd.
+        let padded = (dims.blocks() * 16).checked_mul(dims.h * dims.w);
+        let fits = padded.and_then(|each| each.checked_mul(batch)?.checked_add(dims.blocks() * 16));
+        if fits.is_none_or(|floats| floats > MAX_FLOATS) {
+            return Err(too_large(value));
+        }
+        requests.push(Request { len: places[value].len(batch), first, last });
+        owners.push(value);
+    }
+    let layout = arena::plan(&requests);
+    if layout.total > MAX_FLOATS {
+        return Err(RuntimeError::ArenaTooLarge { batch });
+    }
+    for (value, offset) in owners.into_iter().zip(layout.offsets) {
+        places[value].offset = offset;
+    }
+    Ok((places, layout.total))
+}
+
+/// The most floats one allocation can have.
+const MAX_FLOATS: usize = isize::MAX as usize / size_of::<f32>() - 16;
+
+impl Plan {
+    /// Shape of one image of the input, `[C, H, W]`.
+    pub fn input_shape(&self) -> &Shape {
+        &self.input.shape
+    }
+
+    /// Shape of the output for one image.
+    pub fn output_shape(&self) -> &Shape {
+        &self.output.shape
+    }
+
+    /// The most images of one run.
+    pub fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// The instruction set it was compiled for.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Memory of the plan and of one session on a pool of `threads` workers, in bytes.
+    pub fn memory(&self, threads: usize) -> Memory {
+        let bytes = |floats: usize| floats.saturating_mul(size_of::<f32>());
+        Memory { weights: bytes(self.constants.len()), arena: bytes(self.arena), scratch: bytes(self.scratch(threads)) }
+    }
+
+    /// The steps in the order in which they run: first the input's way in, last the output's way out.
+    pub fn describe(&self) -> Vec<StepInfo> {
+        crate::describe::describe(self)
+    }
+
+    /// Floats of scratch for a session on `threads` workers.
+    pub(crate) fn scratch(&self, threads: usize) -> usize {
+        self.steps.iter().map(|step| step.task.scratch(self.max_batch, threads)).max().unwrap_or(0)
+    }
+
+    /// Runs step `index` on `n` images.
+    pub(crate) fn run_step(&self, index: usize, exec: Exec<'_>, n: usize, arena: &mut Buffer, scratch: &mut [f32]) {
+        let step = &self.steps[index];
+        let first = step.inputs[0];
+        let second = step.inputs.get(1).copied().unwrap_or(first);
+        let places = [first, second, step.output].map(|value| &self.places[value]);
+        step.task.run(exec, n, Operands { places, arena, scratch }, &self.constants);
+    }
+}
+
+/// Time of each step of a run, in the order of [`Plan::describe`].
+pub type Profile = Vec<Duration>;

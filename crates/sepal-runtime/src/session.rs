@@ -1,0 +1,80 @@
+//! Running a plan.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sepal_kernels::pool::Pool;
+use sepal_kernels::{Buffer, Exec};
+
+use crate::error::Result;
+use crate::plan::{Plan, Profile};
+
+/// A plan with memory to run it in. One run at a time; make a session per thread that runs.
+pub struct Session {
+    plan: Arc<Plan>,
+    pool: Arc<dyn Pool>,
+    arena: Buffer,
+    scratch: Buffer,
+}
+
+/// A session of `plan` on the workers of `pool`. Allocates all that its runs need.
+///
+/// Sessions may share a pool; their kernels then take turns. Results have the same bits for any
+/// number of workers.
+pub fn session(plan: Arc<Plan>, pool: Arc<dyn Pool>) -> Session {
+    let arena = Buffer::zeroed(plan.arena);
+    let scratch = Buffer::zeroed(plan.scratch(pool.threads()));
+    Session { plan, pool, arena, scratch }
+}
+
+impl Session {
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Computes the network's output for 1 to [`Plan::max_batch`] images. Allocates nothing.
+    ///
+    /// `input` holds n images in the order N, C, H, W, `output` receives n outputs in the same
+    /// order; n follows from the input's length.
+    ///
+    /// # Errors
+    /// `input` is no whole number of images from 1 to the largest batch, or `output` is not
+    /// exactly as long as their outputs.
+    pub fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        self.run_with(input, output, &mut || {})
+    }
+
+    /// As [`Session::run`], and replaces `profile` by the time each step took, in the order of
+    /// [`Plan::describe`].
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_profiled(&mut self, input: &[f32], output: &mut [f32], profile: &mut Profile) -> Result<()> {
+        profile.clear();
+        profile.reserve(self.plan.steps.len() + 2);
+        let mut before = Instant::now();
+        self.run_with(input, output, &mut || {
+            let now = Instant::now();
+            profile.push(now - before);
+            before = now;
+        })
+    }
+
+    /// Runs, and calls `done` after the way in, after every step and after the way out.
+    fn run_with(&mut self, input: &[f32], output: &mut [f32], done: &mut dyn FnMut()) -> Result<()> {
+        let Self { plan, pool, arena, scratch } = self;
+        let n = plan.input.batch(input.len(), plan.max_batch)?;
+        plan.output.check_room(output.len(), n)?;
+        let exec = Exec { level: plan.level, pool: pool.as_ref() };
+        plan.input.read(n, input, arena);
+        done();
+        for index in 0..plan.steps.len() {
+            plan.run_step(index, exec, n, arena, scratch);
+            done();
+        }
+        plan.output.write(n, arena, output);
+        done();
+        Ok(())
+    }
+}
