@@ -1,0 +1,137 @@
+//! What training varies in a picture. A transform is a file here, a field of [`Augment`] and a line in
+//! [`Augment::list`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, Result};
+use crate::picture::Picture;
+use crate::preprocess::{Preprocess, Scratch};
+use crate::random::Stream;
+
+mod hflip;
+mod normalise;
+mod random_crop;
+mod random_resized_crop;
+
+pub(crate) use normalise::normalise;
+pub use random_resized_crop::RandomResizedCrop;
+
+const MAX_PADDING: usize = 1024;
+
+/// A random change to a picture that already has the network's size and keeps it.
+pub trait Transform: Send + Sync {
+    /// Names the transform's stream of random numbers; no two transforms share one.
+    fn name(&self) -> &'static str;
+
+    /// Changes `picture`. `spare` is a buffer whose contents do not matter, before or after; every
+    /// random decision is drawn from `random`.
+    fn apply(&self, picture: &mut Picture, spare: &mut Picture, random: &mut Stream);
+}
+
+/// The augmentations that are on; the default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Cut out a random part instead of the middle.
+    pub random_resized_crop: Option<RandomResizedCrop>,
+    /// Pad by so many black pixels on every side of the resized picture and crop at random.
+    pub crop_padding: Option<usize>,
+    /// Probability of mirroring left to right.
+    pub hflip: f32,
+}
+
+impl Augment {
+    /// The transforms of sized pictures, in the order in which they are applied.
+    fn list(&self) -> Result<Vec<Box<dyn Transform>>> {
+        let mut list: Vec<Box<dyn Transform>> = Vec::new();
+        if let Some(padding) = self.crop_padding.filter(|&p| p > 0) {
+            let padding = u32::try_from(padding).ok().filter(|_| padding <= MAX_PADDING).ok_or(DataError::Option {
+                name: "crop_padding",
+                value: padding.to_string(),
+                expected: "at most 1024 pixels",
+            })?;
+            list.push(Box::new(random_crop::RandomCrop { padding }));
+        }
+        if !(0.0..=1.0).contains(&self.hflip) {
+            let expected = "a probability from 0 to 1";
+            return Err(DataError::Option { name: "hflip", value: self.hflip.to_string(), expected });
+        }
+        if self.hflip > 0.0 {
+            list.push(Box::new(hflip::HorizontalFlip { p: self.hflip }));
+        }
+        Ok(list)
+    }
+}
+
+/// From a decoded picture to normalised numbers, with or without augmentation.
+pub struct Pipeline {
+    preprocess: Preprocess,
+    crop: Option<RandomResizedCrop>,
+    transforms: Vec<Box<dyn Transform>>,
+}
+
+impl Pipeline {
+    /// Resizing and normalisation alone.
+    ///
+    /// # Errors
+    /// Those of [`Preprocess::validate`].
+    pub fn eval(preprocess: Preprocess) -> Result<Self> {
+        Self::train(preprocess, &Augment::default())
+    }
+
+    /// The same with `augment`.
+    ///
+    /// # Errors
+    /// [`DataError::Option`] for a field of either out of its range.
+    pub fn train(preprocess: Preprocess, augment: &Augment) -> Result<Self> {
+        preprocess.validate()?;
+        if let Some(crop) = &augment.random_resized_crop {
+            crop.validate()?;
+        }
+        Ok(Self { preprocess, crop: augment.random_resized_crop, transforms: augment.list()? })
+    }
+
+    /// Appends a transform of one's own.
+    pub fn with(mut self, transform: impl Transform + 'static) -> Self {
+        self.transforms.push(Box::new(transform));
+        self
+    }
+
+    /// The resizing and normalisation in it.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// Writes `picture`, as picture `index` of `epoch` under `seed`, into `out` (C, H, W;
+    /// [`Preprocess::output_len`] numbers).
+    ///
+    /// # Errors
+    /// As [`Preprocess::apply`].
+    pub fn apply(
+        &self,
+        picture: &Picture,
+        (seed, epoch, index): (u64, u64, u64),
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<()> {
+        if self.crop.is_none() && self.transforms.is_empty() {
+            return self.preprocess.apply(picture, scratch, out);
+        }
+        let part = match &self.crop {
+            Some(crop) => crop.draw(picture, &mut Stream::new(seed, epoch, index, "random_resized_crop")),
+            None => self.preprocess.source_box(picture),
+        };
+        let mut sized = std::mem::take(&mut scratch.sized);
+        let mut spare = std::mem::take(&mut scratch.spare);
+        let done = self.preprocess.resize(picture, part, scratch, &mut sized);
+        if done.is_ok() {
+            for transform in &self.transforms {
+                let mut random = Stream::new(seed, epoch, index, transform.name());
+                transform.apply(&mut sized, &mut spare, &mut random);
+            }
+            self.preprocess.normalise(&sized, out);
+        }
+        (scratch.sized, scratch.spare) = (sized, spare);
+        done
+    }
+}
