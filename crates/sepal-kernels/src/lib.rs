@@ -9,6 +9,8 @@
 //! [`Level`] picks one at run time. Work is cut by problem size and partial sums are added in a fixed
 //! order, so the result has the same bits for any number of threads.
 
+pub mod conv;
+pub mod depthwise;
 mod exec;
 mod geometry;
 mod isa;
@@ -16,6 +18,8 @@ mod layout;
 pub mod norm;
 pub mod pool;
 mod source;
+#[cfg(test)]
+mod testing;
 
 pub use exec::{Exec, per_worker};
 pub use geometry::{Conv, Epilogue, Input, Write};

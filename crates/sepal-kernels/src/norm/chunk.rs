@@ -10,33 +10,53 @@ pub(crate) const PARTS: usize = 3;
 /// Rows whose sums are kept apart, to hide the latency of additions and to shorten the sums.
 pub(crate) const APART: usize = 4;
 
-/// Origin, sum and sum of squares of `rows` (at least one) rows of one channel block.
+/// Statistics of the rows of one channel block seen so far.
 ///
 /// Both sums are of `value - origin`, the origin being the first row: close to the mean, so that the
 /// variance does not drown in the square of the mean.
-#[inline(always)]
-pub(crate) fn sums<I: Isa>(isa: I, rows: usize, value: impl Fn(usize) -> I::Block) -> [I::Block; PARTS] {
-    let zero = I::Block::splat(isa, 0.0);
-    let origin = value(0);
-    let mut sum = [zero; APART];
-    let mut squares = [zero; APART];
-    let whole = rows / APART * APART;
-    let mut row = 0;
-    while row < whole {
-        for apart in 0..APART {
-            let off = value(row + apart).sub(isa, origin);
-            sum[apart] = sum[apart].add(isa, off);
-            squares[apart] = off.mul_add(isa, off, squares[apart]);
+#[derive(Clone, Copy)]
+pub(crate) struct Running<I: Isa> {
+    origin: I::Block,
+    sum: [I::Block; APART],
+    squares: [I::Block; APART],
+}
+
+impl<I: Isa> Running<I> {
+    /// None yet, the first being `origin`.
+    #[inline(always)]
+    pub(crate) fn new(isa: I, origin: I::Block) -> Self {
+        let zero = [I::Block::splat(isa, 0.0); APART];
+        Self { origin, sum: zero, squares: zero }
+    }
+
+    /// Adds `rows` rows.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, isa: I, rows: usize, value: impl Fn(usize) -> I::Block) {
+        let Self { origin, mut sum, mut squares } = *self;
+        let whole = rows / APART * APART;
+        let mut row = 0;
+        while row < whole {
+            for apart in 0..APART {
+                let off = value(row + apart).sub(isa, origin);
+                sum[apart] = sum[apart].add(isa, off);
+                squares[apart] = off.mul_add(isa, off, squares[apart]);
+            }
+            row += APART;
         }
-        row += APART;
+        while row < rows {
+            let off = value(row).sub(isa, origin);
+            sum[0] = sum[0].add(isa, off);
+            squares[0] = off.mul_add(isa, off, squares[0]);
+            row += 1;
+        }
+        *self = Self { origin, sum, squares };
     }
-    while row < rows {
-        let off = value(row).sub(isa, origin);
-        sum[0] = sum[0].add(isa, off);
-        squares[0] = off.mul_add(isa, off, squares[0]);
-        row += 1;
+
+    /// Origin, sum and sum of squares.
+    #[inline(always)]
+    pub(crate) fn parts(&self, isa: I) -> [I::Block; PARTS] {
+        [self.origin, total(isa, self.sum), total(isa, self.squares)]
     }
-    [origin, total(isa, sum), total(isa, squares)]
 }
 
 /// The sum of four, in a fixed order.
@@ -47,7 +67,7 @@ pub(crate) fn total<I: Isa>(isa: I, parts: [I::Block; APART]) -> I::Block {
 
 /// Fills channel block `block` of statistics chunk `chunk` from rows just written.
 ///
-/// `rows` points to the chunk's first row in that block's plane; the chunk has `count` rows.
+/// `rows` points to the chunk's first row in that block's plane; the chunk has `count` rows, at least one.
 ///
 /// # Safety
 /// `rows` is valid for reading `count` rows of sixteen floats, and no other worker touches this
@@ -63,7 +83,10 @@ pub(crate) unsafe fn fill<I: Isa>(
     count: usize,
 ) {
     // SAFETY: `row < count`, valid by the caller's promise.
-    let parts = sums(isa, count, |row| unsafe { I::Block::load(isa, rows.add(row * LANES)) });
+    let value = |row: usize| unsafe { I::Block::load(isa, rows.add(row * LANES)) };
+    let mut running = Running::new(isa, value(0));
+    running.add(isa, count, value);
+    let parts = running.parts(isa);
     // SAFETY: no other worker touches this block of this chunk.
     unsafe { put(isa, dims, stats, chunk, block, parts) }
 }

@@ -10,13 +10,13 @@ mod finish;
 
 pub use finish::{Params, Saved, eval, finish, grad_finish};
 
-pub(crate) use chunk::fill;
+pub(crate) use chunk::{Running, fill, put};
 
 use crate::exec::{Exec, Shared};
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::{Dims, LANES};
 use crate::source::{Source, lanes};
-use chunk::{APART, PARTS, put, sums, total};
+use chunk::{APART, PARTS, total};
 
 /// Rows of one item of a pass over a tensor: 64 KiB of each operand.
 const PASS_ROWS: usize = 1024;
@@ -96,7 +96,9 @@ impl Kernel for Statistics<'_> {
             let z = unsafe { I::Block::load(isa, rows.as_ptr().add(row * LANES)) };
             transform.apply(isa, z)
         };
-        let parts = sums(isa, count, value);
+        let mut running = Running::new(isa, value(0));
+        running.add(isa, count, value);
+        let parts = running.parts(isa);
         // SAFETY: an item is one block of one chunk.
         unsafe { put(isa, self.dims, self.stats, chunk, block, parts) }
     }

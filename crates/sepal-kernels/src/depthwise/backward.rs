@@ -1,0 +1,257 @@
+//! Backward: all gradients of one plane in one walk, so that each tensor is read once.
+
+use super::filter::{Filter, Sink};
+use super::forward::{ZEROS, stage};
+use super::rows::{Ring, Rows, clear};
+use super::weights::{self, Rowset};
+use crate::exec::{Exec, Shared};
+use crate::geometry::{Conv, Write};
+use crate::isa::{Isa, Kernel, Vector};
+use crate::layout::LANES;
+use crate::source::{GradSource, Source};
+
+/// Which sums over pixels are wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Want {
+    pub(super) dw: bool,
+    pub(super) dbias: bool,
+}
+
+/// Everything of a backward pass that its items share.
+pub(super) struct Backward<'a> {
+    pub(super) conv: &'a Conv,
+    pub(super) dz: GradSource<'a>,
+    pub(super) x: Source<'a>,
+    pub(super) packed: &'a [f32],
+    pub(super) dx: Option<(Shared<'a>, Write)>,
+    pub(super) want: Want,
+    pub(super) partial: Shared<'a>,
+    pub(super) scratch: Shared<'a>,
+}
+
+/// How a plane is walked.
+struct Walk {
+    /// Rows of `dz` per step.
+    step: usize,
+    /// Copies of rows of `dz` and of `x`.
+    dz: Ring,
+    x: Ring,
+}
+
+/// Bytes of a plane that is walked in one step.
+const ONE_STEP: usize = 64 << 10;
+
+impl Walk {
+    fn new(conv: &Conv) -> Self {
+        let (input, output) = (conv.input, conv.output);
+        let ([kh, kw], [sy, sx], [_, left], [dy, dx]) = (conv.kernel, conv.stride, conv.padding, conv.dilation);
+        let (reach_y, reach_x) = ((kh - 1) * dy, (kw - 1) * dx);
+        let step = if input.h * input.w * LANES * 4 <= ONE_STEP { output.h.max(1) } else { 1 };
+        let last = (output.w.max(1) - 1) * sx + reach_x;
+        let x =
+            Ring::new((step - 1) * sy + reach_y + 1, input.h, input.w, left, (last + 1).saturating_sub(left + input.w));
+        let dz = Ring::new(
+            step + reach_y.div_ceil(sy),
+            output.h,
+            output.w,
+            reach_x.saturating_sub(left).div_ceil(sx),
+            ((input.w.max(1) - 1 + left) / sx + 1).saturating_sub(output.w),
+        );
+        Self { step, dz, x }
+    }
+
+    /// Pixels of a row of zeros as wide as a row of `x` with its borders.
+    fn zeros(conv: &Conv) -> usize {
+        conv.padding[1] + conv.output.w * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1]
+    }
+}
+
+/// Floats of a worker's scratch.
+pub(super) fn each(conv: &Conv) -> usize {
+    let walk = Walk::new(conv);
+    walk.dz.len() + walk.x.len() + Walk::zeros(conv) * LANES
+}
+
+impl Backward<'_> {
+    pub(super) fn run(&self, exec: Exec<'_>) {
+        let planes = self.conv.output.blocks() * self.conv.output.n;
+        exec.pool.run(planes, &|plane, worker| {
+            // SAFETY: the part of this worker.
+            let scratch = unsafe { self.scratch.part(worker, each(self.conv)) };
+            exec.level.dispatch(Item { of: self, plane, scratch });
+        });
+    }
+}
+
+/// One image of one channel block.
+struct Item<'a> {
+    of: &'a Backward<'a>,
+    plane: usize,
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Item<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { of, plane, scratch } = self;
+        let conv = of.conv;
+        let (input, output) = (conv.input, conv.output);
+        let (block, image) = (plane / output.n, plane % output.n);
+        let walk = Walk::new(conv);
+        let (dz_memory, rest) = scratch.split_at_mut(walk.dz.len());
+        let (x_memory, zeros) = rest.split_at_mut(walk.x.len());
+        let dz_rows = walk.dz.place(isa, dz_memory);
+        let x_rows = walk.x.place(isa, x_memory);
+        // SAFETY: that many pixels were asked for.
+        unsafe { clear(isa, zeros.as_mut_ptr(), Walk::zeros(conv)) }
+        let zeros = zeros[conv.padding[1] * LANES..].as_ptr();
+
+        let in_pixels = input.h * input.w * LANES;
+        let out_pixels = output.h * output.w * LANES;
+        let x = &of.x.z[block * input.plane() + image * in_pixels..][..in_pixels];
+        let at = block * output.plane() + image * out_pixels;
+        let (g, z) = (&of.dz.g[at..][..out_pixels], &of.dz.source.z[at..][..out_pixels]);
+        let (transform, grad) = (of.x.transform(isa, block), of.dz.transform(isa, block));
+        let partial = weights::partial_of(conv, plane);
+        // SAFETY: an item is a plane.
+        let partial = unsafe { of.partial.slice(partial.start, partial.len()) };
+        partial.fill(0.0);
+        let (taps, bias) = partial.split_at_mut(conv.taps() * LANES);
+        let filters = Filters { conv, weights: of.packed[block * conv.taps() * LANES..].as_ptr() };
+
+        let (mut x_end, mut dx_end) = (0, 0);
+        let mut first = 0;
+        while first < output.h {
+            let end = (first + walk.step).min(output.h);
+            for row in first..end {
+                let cells = row * output.w * LANES..(row + 1) * output.w * LANES;
+                let to = dz_rows.at(row);
+                let (g, z) = (&g[cells.clone()], &z[cells]);
+                let mut at = 0;
+                while at < g.len() {
+                    // SAFETY: a pixel of the row, and of the ring's row, which is as wide.
+                    unsafe {
+                        let g = I::Block::load(isa, g.as_ptr().add(at));
+                        let z = I::Block::load(isa, z.as_ptr().add(at));
+                        grad.apply(isa, g, z).store(isa, to.add(at));
+                    }
+                    at += LANES;
+                }
+            }
+            let rowset = Rowset { conv, dz: &dz_rows, x: &x_rows, zeros, rows: first..end };
+            if of.want.dw {
+                let start = (first * conv.stride[0]).saturating_sub(conv.padding[0]).max(x_end);
+                let last = (end - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;
+                x_end = last.saturating_sub(conv.padding[0]).min(input.h).max(x_end);
+                for row in start..x_end {
+                    let from = &x[row * input.w * LANES..][..input.w * LANES];
+                    // SAFETY: a row of the ring has the width of a row of the picture.
+                    unsafe { stage(isa, &transform, from, x_rows.at(row)) }
+                }
+                // SAFETY: the rows were just staged.
+                unsafe { rowset.add_taps(isa, taps) }
+            }
+            if of.want.dbias {
+                // SAFETY: as above.
+                unsafe { rowset.add_bias(isa, bias) }
+            }
+            if let Some((dx, write)) = of.dx {
+                // The rows of dx that read no later row of dz.
+                let ready = (end * conv.stride[0]).saturating_sub(conv.padding[0]).min(input.h);
+                let ready = if end == output.h { input.h } else { ready };
+                for row in dx_end..ready {
+                    let at = block * input.plane() + image * in_pixels + row * input.w * LANES;
+                    let to = dx.at(at, input.w * LANES);
+                    // SAFETY: the rows of dz were staged; an item is a plane.
+                    unsafe { filters.row(isa, &dz_rows, row, to, write) }
+                }
+                dx_end = ready.max(dx_end);
+            }
+            first = end;
+        }
+    }
+}
+
+/// The filters that lead from `dz` to `dx`.
+struct Filters<'a> {
+    conv: &'a Conv,
+    /// Of one channel block.
+    weights: *const f32,
+}
+
+/// The taps of one axis that meet the positions with one remainder by the stride, in reverse.
+struct Axis {
+    taps: usize,
+    /// The last such tap, read first.
+    last: usize,
+    /// From one such tap to the next.
+    apart: usize,
+    /// Position of `dz` that `last` meets for the first position, and from one tap to the next.
+    start: isize,
+    step: usize,
+}
+
+impl Axis {
+    /// For the positions `first + i·stride`.
+    #[inline(always)]
+    fn new(first: usize, taps: usize, stride: usize, padding: usize, dilation: usize) -> Self {
+        // A position meets tap `k` where `(position + padding - k·dilation)` is a multiple of the stride.
+        let meets = |tap: usize| (first + padding) % stride == tap * dilation % stride;
+        let apart = stride / gcd(stride, dilation);
+        let lowest = (0..taps.min(apart)).find(|&tap| meets(tap));
+        let Some(lowest) = lowest else {
+            return Self { taps: 0, last: 0, apart, start: 0, step: 1 };
+        };
+        let count = (taps - 1 - lowest) / apart + 1;
+        let last = lowest + (count - 1) * apart;
+        let start = ((first + padding) as isize - (last * dilation) as isize) / stride as isize;
+        Self { taps: count, last, apart, start, step: apart * dilation / stride }
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+impl Filters<'_> {
+    /// Row `y` of dx.
+    ///
+    /// # Safety
+    /// The rows of dz that it reads are there; `to` is valid for the row.
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, dz: &Rows, y: usize, to: *mut f32, write: Write) {
+        let Conv { kernel, stride, padding, dilation, input, .. } = *self.conv;
+        let vertical = Axis::new(y % stride[0], kernel[0], stride[0], padding[0], dilation[0]);
+        for x in 0..stride[1].min(input.w) {
+            let horizontal = Axis::new(x, kernel[1], stride[1], padding[1], dilation[1]);
+            let tap = vertical.last * kernel[1] + horizontal.last;
+            let filter = Filter {
+                rows: if horizontal.taps == 0 { 0 } else { vertical.taps },
+                y0: vertical.start,
+                y_step: vertical.step,
+                cols: horizontal.taps,
+                x0: horizontal.start,
+                x_step: horizontal.step,
+                stride: 1,
+                // SAFETY: a tap of this channel block.
+                weights: unsafe { self.weights.add(tap * LANES) },
+                weight_row: -((vertical.apart * kernel[1] * LANES) as isize),
+                weight_col: -((horizontal.apart * LANES) as isize),
+            };
+            let sink = Sink {
+                // SAFETY: a pixel of the row.
+                to: unsafe { to.add(x * LANES) },
+                step: stride[1],
+                count: (input.w - x).div_ceil(stride[1]),
+                bias: ZEROS.as_ptr(),
+                low: f32::NEG_INFINITY,
+                high: f32::INFINITY,
+                add: write == Write::Add,
+            };
+            // SAFETY: by the caller's promise.
+            unsafe { filter.run(isa, dz, (y / stride[0]) as isize, &sink) }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One row of a filter over one channel block: the inner loops of forward and of the input's gradient.
+
+use super::rows::Rows;
+use crate::isa::{Isa, Vector};
+use crate::layout::LANES;
+use std::ops::Range;
+
+/// A filter of `rows`×`cols` taps. Output pixel `(y, x)` reads input pixel
+/// `(y + y0 + i·y_step, x·stride + x0 + j·x_step)` for tap `(i, j)`.
+///
+/// Both directions of a convolution are such filters: the gradient of the input is, for each
+/// remainder of the position by the stride, a filter of stride 1 over the output's gradient with the
+/// taps that meet this remainder, in reverse.
+#[derive(Clone, Copy)]
+pub(super) struct Filter {
+    pub(super) rows: usize,
+    pub(super) y0: isize,
+    pub(super) y_step: usize,
+    pub(super) cols: usize,
+    pub(super) x0: isize,
+    pub(super) x_step: usize,
+    pub(super) stride: usize,
+    /// Weights of tap (0, 0), sixteen floats, and the floats from row to row and from tap to tap.
+    pub(super) weights: *const f32,
+    pub(super) weight_row: isize,
+    pub(super) weight_col: isize,
+}
+
+/// Where a row of results goes and what happens on the way: `min(max(result + bias, low), high)`.
+#[derive(Clone, Copy)]
+pub(super) struct Sink {
+    /// The first result, and the pixels from one result to the next.
+    pub(super) to: *mut f32,
+    pub(super) step: usize,
+    /// Number of results.
+    pub(super) count: usize,
+    /// Sixteen floats.
+    pub(super) bias: *const f32,
+    pub(super) low: f32,
+    pub(super) high: f32,
+    /// Whether results are added to what is there.
+    pub(super) add: bool,
+}
+
+impl Filter {
+    /// The filter's rows that meet the picture where output row `y` reads.
+    #[inline(always)]
+    fn meets(&self, y: isize, height: usize) -> Range<usize> {
+        span(y + self.y0, self.y_step, self.rows, height)
+    }
+
+    /// Results for which every tap reads a column that is there.
+    #[inline(always)]
+    fn inside(&self, rows: &Rows, count: usize) -> Range<usize> {
+        let reach = self.cols.saturating_sub(1) * self.x_step;
+        let first = (-(rows.left as isize) - self.x0).max(0) as usize;
+        let first = first.div_ceil(self.stride).min(count);
+        let last = (rows.width + rows.right) as isize - 1 - self.x0 - reach as isize;
+        let end = if last < 0 { 0 } else { last as usize / self.stride + 1 };
+        first..end.clamp(first, count)
+    }
+
+    /// Computes one row of results: output row `y` reads from `rows`.
+    ///
+    /// # Safety
+    /// The picture's rows that the filter meets are in `rows`; weights, bias and results are valid.
+    #[inline(always)]
+    pub(super) unsafe fn run<I: Isa>(&self, isa: I, rows: &Rows, y: isize, sink: &Sink) {
+        let meets = self.meets(y, rows.height);
+        let inside = self.inside(rows, sink.count);
+        let task = Task { filter: self, rows, y: y + self.y0, meets, sink };
+        // SAFETY: by the caller's promise; the tiles read only columns inside.
+        unsafe {
+            for x in (0..inside.start).chain(inside.end..sink.count) {
+                task.edge(isa, x);
+            }
+            match (self.cols, self.x_step, self.stride) {
+                (3, 1, 1) => task.tiles::<I, 3, 1>(isa, inside),
+                (3, 1, 2) => task.tiles::<I, 3, 2>(isa, inside),
+                (5, 1, 1) => task.tiles::<I, 5, 1>(isa, inside),
+                (5, 1, 2) => task.tiles::<I, 5, 2>(isa, inside),
+                _ => task.tiles::<I, 0, 0>(isa, inside),
+            }
+        }
+    }
+}
+
+/// Which of the positions `start + i·step`, `i < count`, lie in `0..end`, as a range of `i`.
+#[inline(always)]
+pub(super) fn span(start: isize, step: usize, count: usize, end: usize) -> Range<usize> {
+    let below = |bound: isize| {
+        if start >= bound { 0 } else { ((bound - start) as usize).div_ceil(step).min(count) }
+    };
+    let first = below(0);
+    first..below(end as isize).max(first)
+}
+
+/// One row of one filter.
+struct Task<'a> {
+    filter: &'a Filter,
+    rows: &'a Rows,
+    /// Input row of the filter's first row.
+    y: isize,
+    meets: Range<usize>,
+    sink: &'a Sink,
+}
+
+impl Task<'_> {
+    /// The results `inside`, in tiles of several columns.
+    ///
+    /// # Safety
+    /// As [`Filter::run`]; every tap of these results reads a column that is there.
+    #[inline(always)]
+    unsafe fn tiles<I: Isa, const COLS: usize, const STRIDE: usize>(&self, isa: I, inside: Range<usize>) {
+        let Range { start: mut x, end } = inside;
+        // SAFETY: by the caller's promise.
+        unsafe {
+            if (end - x) % 7 == 0 {
+                // The widths of networks for pictures of 224 pixels are multiples of seven.
+                while x < end {
+                    self.tile::<I, COLS, STRIDE, 7>(isa, x);
+                    x += 7;
+                }
+                return;
+            }
+            while x + 8 <= end {
+                self.tile::<I, COLS, STRIDE, 8>(isa, x);
+                x += 8;
+            }
+            if x + 4 <= end {
+                self.tile::<I, COLS, STRIDE, 4>(isa, x);
+                x += 4;
+            }
+            while x < end {
+                self.tile::<I, COLS, STRIDE, 1>(isa, x);
+                x += 1;
+            }
+        }
+    }
+
+    /// Results `x..x + T`. `COLS` and `STRIDE` are the filter's (its taps being adjacent), or 0.
+    ///
+    /// # Safety
+    /// As [`Task::tiles`].
+    #[inline(always)]
+    unsafe fn tile<I: Isa, const COLS: usize, const STRIDE: usize, const T: usize>(&self, isa: I, x: usize) {
+        let filter = self.filter;
+        let mut lane = 0;
+        while lane < LANES {
+            // SAFETY: by the caller's promise; sixteen floats hold lanes `lane..lane + WIDTH`.
+            unsafe {
+                let mut sums = [I::Reg::load(isa, self.sink.bias.add(lane)); T];
+                for i in self.meets.clone() {
+                    let row = self.rows.at((self.y + (i * filter.y_step) as isize) as usize);
+                    let stride = if STRIDE == 0 { filter.stride } else { STRIDE };
+                    let from = row.offset(((x * stride) as isize + filter.x0) * LANES as isize + lane as isize);
+                    let weights = filter.weights.offset(i as isize * filter.weight_row + lane as isize);
+                    if COLS == 0 {
+                        for j in 0..filter.cols {
+                            let weight = I::Reg::load(isa, weights.offset(j as isize * filter.weight_col));
+                            let from = from.add(j * filter.x_step * LANES);
+                            for (t, sum) in sums.iter_mut().enumerate() {
+                                let value = I::Reg::load(isa, from.add(t * stride * LANES));
+                                *sum = value.mul_add(isa, weight, *sum);
+                            }
+                        }
+                    } else {
+                        let mut taps = [I::Reg::splat(isa, 0.0); COLS];
+                        for (j, tap) in taps.iter_mut().enumerate() {
+                            *tap = I::Reg::load(isa, weights.offset(j as isize * filter.weight_col));
+                        }
+                        // Each value is loaded once and goes into every result that it touches.
+                        for at in 0..(T - 1) * STRIDE + COLS {
+                            let value = I::Reg::load(isa, from.add(at * LANES));
+                            for (j, tap) in taps.iter().enumerate() {
+                                if at >= j && (at - j) % STRIDE == 0 && (at - j) / STRIDE < T {
+                                    let sum = &mut sums[(at - j) / STRIDE];
+                                    *sum = value.mul_add(isa, *tap, *sum);
+                                }
+                            }
+                        }
+                    }
+                }
+                for (t, sum) in sums.into_iter().enumerate() {
+                    self.put(isa, x + t, lane, sum);
+                }
+            }
+            lane += I::Reg::WIDTH;
+        }
+    }
+
+    /// Result `x`, some of whose taps read columns that are not there.
+    ///
+    /// # Safety
+    /// As [`Filter::run`].
+    #[inline(always)]
+    unsafe fn edge<I: Isa>(&self, isa: I, x: usize) {
+        let filter = self.filter;
+        let column = (x * filter.stride) as isize + filter.x0;
+        let (left, right) = (self.rows.left, self.rows.right);
+        let cols = span(column + left as isize, filter.x_step, filter.cols, left + self.rows.width + right);
+        let mut lane = 0;
+        while lane < LANES {
+            // SAFETY: `meets` and `cols` keep to rows and columns that are there.
+            unsafe {
+                let mut sum = I::Reg::load(isa, self.sink.bias.add(lane));
+                for i in self.meets.clone() {
+                    let row = self.rows.at((self.y + (i * filter.y_step) as isize) as usize);
+                    let weights = filter.weights.offset(i as isize * filter.weight_row + lane as isize);
+                    for j in cols.clone() {
+                        let at = (column + (j * filter.x_step) as isize) * LANES as isize + lane as isize;
+                        let weight = I::Reg::load(isa, weights.offset(j as isize * filter.weight_col));
+                        sum = I::Reg::load(isa, row.offset(at)).mul_add(isa, weight, sum);
+                    }
+                }
+                self.put(isa, x, lane, sum);
+            }
+            lane += I::Reg::WIDTH;
+        }
+    }
+
+    /// Stores lanes `lane..` of result `x`.
+    ///
+    /// # Safety
+    /// As [`Filter::run`].
+    #[inline(always)]
+    unsafe fn put<I: Isa>(&self, isa: I, x: usize, lane: usize, sum: I::Reg) {
+        let sink = self.sink;
+        // The bound first: it is the second that is kept where one is not a number.
+        let bounded = I::Reg::splat(isa, sink.high).min(isa, I::Reg::splat(isa, sink.low).max(isa, sum));
+        // SAFETY: result `x` is valid by the caller's promise.
+        unsafe {
+            let to = sink.to.add(x * sink.step * LANES + lane);
+            let value = if sink.add { bounded.add(isa, I::Reg::load(isa, to)) } else { bounded };
+            value.store(isa, to);
+        }
+    }
+}

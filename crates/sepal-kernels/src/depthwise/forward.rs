@@ -1,0 +1,212 @@
+//! Forward: a filter over one plane, with norm and activation of the input applied on the way in and
+//! bias, addition, activation and statistics on the way out.
+
+use super::filter::{Filter, Sink};
+use super::rows::{Ring, Rows};
+use crate::exec::{Exec, Shared};
+use crate::geometry::{Conv, Epilogue};
+use crate::isa::{Isa, Kernel, Vector};
+use crate::layout::LANES;
+use crate::norm::Running;
+use crate::source::{Act, Source, Transform};
+use std::ops::Range;
+
+/// Rows of a plane are cut into bands where there are fewer planes than this.
+const ITEMS: usize = 32;
+/// Fewest rows of a band.
+const BAND: usize = 4;
+
+/// What stands for an absent bias.
+pub(super) static ZEROS: [f32; LANES] = [0.0; LANES];
+
+/// The ring of input rows.
+fn ring(conv: &Conv) -> Ring {
+    let ([_, kw], [sy, sx], [_, left], [dy, dx]) = (conv.kernel, conv.stride, conv.padding, conv.dilation);
+    let live = (conv.kernel[0] - 1) * dy + sy.min((conv.kernel[0] - 1) * dy + 1);
+    let last = (conv.output.w.max(1) - 1) * sx + (kw - 1) * dx;
+    let right = (last + 1).saturating_sub(left + conv.input.w);
+    Ring::new(live, conv.input.h, conv.input.w, left, right)
+}
+
+/// Floats of a worker's scratch: the ring and one row of results.
+pub(super) fn each(conv: &Conv) -> usize {
+    ring(conv).len() + conv.output.w * LANES
+}
+
+/// Everything of a forward pass that its items share.
+pub(super) struct Forward<'a> {
+    pub(super) conv: &'a Conv,
+    pub(super) x: Source<'a>,
+    pub(super) packed: &'a [f32],
+    pub(super) epilogue: Epilogue<'a>,
+    pub(super) out: Shared<'a>,
+    pub(super) stats: Option<Shared<'a>>,
+    pub(super) scratch: Shared<'a>,
+}
+
+impl Forward<'_> {
+    pub(super) fn run(&self, exec: Exec<'_>) {
+        let output = self.conv.output;
+        let planes = output.blocks() * output.n;
+        if planes == 0 || output.h * output.w == 0 {
+            return;
+        }
+        // A chunk of statistics is an image; without them, results do not depend on the cut.
+        let bands = match self.stats {
+            Some(_) => 1,
+            None => ITEMS.div_ceil(planes).min(output.h.div_ceil(BAND)),
+        };
+        let rows = output.h.div_ceil(bands);
+        exec.pool.run(planes * bands, &|item, worker| {
+            let (plane, first) = (item / bands, item % bands * rows);
+            let rows = first.min(output.h)..(first + rows).min(output.h);
+            // SAFETY: the part of this worker.
+            let scratch = unsafe { self.scratch.part(worker, each(self.conv)) };
+            let (block, image) = (plane / output.n, plane % output.n);
+            exec.level.dispatch(Item { of: self, block, image, rows, scratch });
+        });
+    }
+}
+
+/// Rows of one image of one channel block.
+struct Item<'a> {
+    of: &'a Forward<'a>,
+    block: usize,
+    image: usize,
+    rows: Range<usize>,
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Item<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { of, block, image, rows, scratch } = self;
+        let (input, output) = (of.conv.input, of.conv.output);
+        let from = block * input.plane() + image * input.h * input.w * LANES;
+        let picture = &of.x.z[from..][..input.h * input.w * LANES];
+        let ring = ring(of.conv);
+        let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
+        let transform = of.x.transform(isa, block);
+        let staged = !of.x.is_plain();
+        let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
+        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]);
+
+        let bounds = match of.epilogue.act {
+            Act::None => Some((f32::NEG_INFINITY, f32::INFINITY)),
+            Act::Relu => Some((0.0, f32::INFINITY)),
+            Act::Relu6 => Some((0.0, 6.0)),
+            _ => None,
+        };
+        let direct = bounds.is_some() && of.epilogue.add.is_none();
+        let (low, high) = bounds.filter(|_| direct).unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
+        let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
+        let to = block * output.plane() + image * output.h * output.w * LANES;
+        let width = output.w * LANES;
+        let mut running = None;
+        let mut staged_end = 0;
+        for y in rows {
+            let top = (y * of.conv.stride[0]) as isize;
+            if staged {
+                let needed = needed(of.conv, y);
+                for row in needed.start.max(staged_end)..needed.end {
+                    // SAFETY: a row of the ring has the width of a row of the picture.
+                    unsafe {
+                        stage(isa, &transform, &picture[row * input.w * LANES..][..input.w * LANES], input_rows.at(row))
+                    }
+                }
+                staged_end = needed.end.max(staged_end);
+            }
+            let at = to + y * width;
+            let out = of.out.at(at, width);
+            let results = if direct { out } else { row_memory.as_mut_ptr() };
+            let sink = Sink { to: results, step: 1, count: output.w, bias, low, high, add: false };
+            // SAFETY: the rows needed were staged or lie in place; results are this item's.
+            unsafe { filter.run(isa, &input_rows, top, &sink) }
+            if !direct {
+                let add = of.epilogue.add.map(|add| &add[at..][..width]);
+                // SAFETY: this item's row of the output.
+                unsafe { finish(isa, row_memory.as_ptr(), add, of.epilogue.act, block, out, output.w) }
+            }
+            if of.stats.is_some() {
+                // SAFETY: the row was just written.
+                let value = |x: usize| unsafe { I::Block::load(isa, out.add(x * LANES)) };
+                running.get_or_insert_with(|| Running::new(isa, value(0))).add(isa, output.w, value);
+            }
+        }
+        if let (Some(stats), Some(running)) = (of.stats, running) {
+            // SAFETY: an item is one block of one chunk.
+            unsafe { crate::norm::put(isa, &output, stats, image, block, running.parts(isa)) }
+        }
+    }
+}
+
+/// The input's rows that output row `y` reads.
+fn needed(conv: &Conv, y: usize) -> Range<usize> {
+    let first = (y * conv.stride[0]) as isize - conv.padding[0] as isize;
+    let end = first + ((conv.kernel[0] - 1) * conv.dilation[0]) as isize + 1;
+    let clamp = |row: isize| row.clamp(0, conv.input.h as isize) as usize;
+    clamp(first)..clamp(end)
+}
+
+/// The forward filter, with the weights of one channel block.
+fn filter(conv: &Conv, weights: &[f32]) -> Filter {
+    let [kh, kw] = conv.kernel;
+    Filter {
+        rows: kh,
+        y0: -(conv.padding[0] as isize),
+        y_step: conv.dilation[0],
+        cols: kw,
+        x0: -(conv.padding[1] as isize),
+        x_step: conv.dilation[1],
+        stride: conv.stride[1],
+        weights: weights[..kh * kw * LANES].as_ptr(),
+        weight_row: (kw * LANES) as isize,
+        weight_col: LANES as isize,
+    }
+}
+
+/// Copies a row, transformed.
+///
+/// # Safety
+/// `to` is valid for as many floats as `from` has, whole pixels.
+#[inline(always)]
+pub(super) unsafe fn stage<I: Isa>(isa: I, transform: &Transform<'_, I>, from: &[f32], to: *mut f32) {
+    let mut at = 0;
+    while at + LANES <= from.len() {
+        // SAFETY: a pixel inside `from`, and `to` by the caller's promise.
+        unsafe {
+            let value = I::Block::load(isa, from.as_ptr().add(at));
+            transform.apply(isa, value).store(isa, to.add(at));
+        }
+        at += LANES;
+    }
+}
+
+/// Adds, activates and stores a row of results.
+///
+/// # Safety
+/// `from` and `to` are valid for `width` pixels.
+#[inline(always)]
+unsafe fn finish<I: Isa>(
+    isa: I,
+    from: *const f32,
+    add: Option<&[f32]>,
+    act: Act<'_>,
+    block: usize,
+    to: *mut f32,
+    width: usize,
+) {
+    for x in 0..width {
+        let at = x * LANES;
+        // SAFETY: by the caller's promise; `add` has the row's width.
+        unsafe {
+            let mut value = I::Block::load(isa, from.add(at));
+            if let Some(add) = add {
+                value = value.add(isa, I::Block::load(isa, add.as_ptr().add(at)));
+            }
+            act.apply(isa, value, block).store(isa, to.add(at));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Depthwise convolution: one filter per channel (Howard et al. 2017, equation 3).
+//!
+//! A channel block is a plane of its own, so the work is cut into (block, image) planes. A plane is
+//! walked row by row; the few rows a filter needs at a time stay in the first cache, where padding,
+//! norm and activation have been applied to them once.
+
+mod backward;
+mod filter;
+mod forward;
+mod rows;
+mod weights;
+
+use crate::exec::{Exec, Shared, per_worker};
+use crate::geometry::{Conv, Epilogue, Write};
+use crate::layout::LANES;
+use crate::source::{GradSource, Source};
+
+/// Floats of packed weights.
+pub fn packed_len(conv: &Conv) -> usize {
+    conv.output.blocks() * conv.taps() * LANES
+}
+
+/// Packs weights `[C, 1, kH, kW]` to `[blocks][taps][16]`, zero past the last channel.
+///
+/// Forward and backward read the same packed weights.
+///
+/// # Panics
+/// If the sizes are not those of a depthwise convolution or a slice is shorter than they ask.
+pub fn pack(exec: Exec<'_>, conv: &Conv, weight: &[f32], packed: &mut [f32]) {
+    check(conv);
+    let taps = conv.taps();
+    let weight = &weight[..conv.weight_len()];
+    let packed = Shared::new(&mut packed[..packed_len(conv)]);
+    exec.pool.run(conv.output.blocks(), &|block, _| {
+        // SAFETY: an item is a block.
+        let lines = unsafe { packed.slice(block * taps * LANES, taps * LANES) };
+        for (tap, line) in lines.chunks_exact_mut(LANES).enumerate() {
+            for (lane, cell) in line.iter_mut().enumerate() {
+                *cell = weight.get((block * LANES + lane) * taps + tap).copied().unwrap_or(0.0);
+            }
+        }
+    });
+}
+
+/// Rows of a statistics chunk: an image.
+pub fn stat_rows(conv: &Conv) -> usize {
+    (conv.output.h * conv.output.w).max(1)
+}
+
+/// Floats of scratch that [`forward`] needs on `threads` workers.
+pub fn forward_scratch(conv: &Conv, threads: usize) -> usize {
+    per_worker(forward::each(conv), threads)
+}
+
+/// Floats of scratch that [`backward`] needs on `threads` workers.
+pub fn backward_scratch(conv: &Conv, threads: usize) -> usize {
+    weights::partial_len(conv) + per_worker(backward::each(conv), threads)
+}
+
+/// `out = act(x ∗ weight + bias + add)`.
+///
+/// `stats`, if given, becomes the statistics of `out` in chunks of [`stat_rows`] rows; see
+/// [`crate::norm::stats_len`].
+///
+/// # Panics
+/// If the sizes are not those of a depthwise convolution or a slice is shorter than they ask.
+pub fn forward(
+    exec: Exec<'_>,
+    conv: &Conv,
+    x: Source<'_>,
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    stats: Option<&mut [f32]>,
+    scratch: &mut [f32],
+) {
+    check(conv);
+    let (channels, len) = (conv.output.blocks() * LANES, conv.output.len());
+    assert!(x.z.len() >= conv.input.len() && out.len() >= len && packed.len() >= packed_len(conv));
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= channels));
+    assert!(epilogue.add.is_none_or(|add| add.len() >= len));
+    assert!(scratch.len() >= forward_scratch(conv, exec.pool.threads()));
+    if let Some(stats) = &stats {
+        assert!(stats.len() >= crate::norm::stats_len(&conv.output, stat_rows(conv)));
+    }
+    let (out, stats, scratch) = (Shared::new(out), stats.map(Shared::new), Shared::new(scratch));
+    forward::Forward { conv, x, packed, epilogue, out, stats, scratch }.run(exec);
+}
+
+/// The gradients of a depthwise convolution, each optional.
+///
+/// `dz` is the gradient of the convolution's output, `x` its input. `dx` is set or added to; `dw`
+/// (`[C, 1, kH, kW]`) and `dbias` (per channel, padded to whole blocks, zero in the padding) are set.
+///
+/// # Panics
+/// If the sizes are not those of a depthwise convolution or a slice is shorter than they ask.
+pub fn backward(
+    exec: Exec<'_>,
+    conv: &Conv,
+    dz: GradSource<'_>,
+    x: Source<'_>,
+    packed: &[f32],
+    dx: Option<(&mut [f32], Write)>,
+    dw: Option<&mut [f32]>,
+    dbias: Option<&mut [f32]>,
+    scratch: &mut [f32],
+) {
+    check(conv);
+    let channels = conv.output.blocks() * LANES;
+    assert!(dz.g.len() >= conv.output.len() && dz.source.z.len() >= conv.output.len());
+    assert!(x.z.len() >= conv.input.len() && packed.len() >= packed_len(conv));
+    assert!(dx.as_ref().is_none_or(|(dx, _)| dx.len() >= conv.input.len()));
+    assert!(dw.as_ref().is_none_or(|dw| dw.len() >= conv.weight_len()));
+    assert!(dbias.as_ref().is_none_or(|dbias| dbias.len() >= channels));
+    assert!(scratch.len() >= backward_scratch(conv, exec.pool.threads()));
+    let (partial, scratch) = scratch.split_at_mut(weights::partial_len(conv));
+    let want = backward::Want { dw: dw.is_some(), dbias: dbias.is_some() };
+    let dx = dx.map(|(dx, write)| (Shared::new(dx), write));
+    backward::Backward { conv, dz, x, packed, dx, want, partial: Shared::new(partial), scratch: Shared::new(scratch) }
+        .run(exec);
+    weights::reduce(exec, conv, partial, dw, dbias);
+}
+
+fn check(conv: &Conv) {
+    conv.check();
+    let (input, output) = (conv.input, conv.output);
+    assert!(conv.groups == input.c && input.c == output.c, "not depthwise: {conv:?}");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What tests share: numbers to compute with, naive tensors, and comparison with a reason.
+
+use crate::isa::Level;
+use crate::layout::{Buffer, Dims, LANES, from_nchw, to_nchw};
+use crate::pool::{Pool, Serial, ThreadPool};
+use crate::{Act, Exec};
+
+/// A sequence of numbers that looks random and is always the same.
+pub(crate) struct Numbers(u64);
+
+impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    /// Evenly spread over -1..1.
+    pub(crate) fn float(&mut self) -> f32 {
+        self.next() as f32 / (1u64 << 30) as f32 - 1.0
+    }
+
+    pub(crate) fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+
+    /// A per-channel vector padded to whole blocks.
+    pub(crate) fn channels(&mut self, dims: Dims) -> Vec<f32> {
+        self.floats(dims.blocks() * LANES)
+    }
+}
+
+/// Channel blocks of `nchw`, with arbitrary finite values in the lanes past the last channel.
+pub(crate) fn blocked(dims: Dims, nchw: &[f32]) -> Buffer {
+    let mut buffer = Buffer::zeroed(dims.len());
+    from_nchw(dims, nchw, &mut buffer);
+    for block in 0..dims.blocks() {
+        for row in 0..dims.rows() {
+            for lane in (0..LANES).filter(|lane| block * LANES + lane >= dims.c) {
+                buffer[block * dims.plane() + row * LANES + lane] = 1e3 - (row + lane) as f32;
+            }
+        }
+    }
+    buffer
+}
+
+/// `N, C, H, W` floats of channel blocks.
+pub(crate) fn nchw(dims: Dims, blocked: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; dims.n * dims.c * dims.h * dims.w];
+    to_nchw(dims, blocked, &mut out);
+    out
+}
+
+/// Position in `N, C, H, W` order.
+pub(crate) fn index(dims: Dims, n: usize, c: usize, y: usize, x: usize) -> usize {
+    ((n * dims.c + c) * dims.h + y) * dims.w + x
+}
+
+/// Asserts that all numbers agree within `tolerance` of the greatest.
+#[track_caller]
+pub(crate) fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-3f64, |most, value| most.max(value.abs()));
+    for (at, (got, want)) in got.iter().zip(want).enumerate() {
+        let off = (f64::from(*got) - want).abs();
+        assert!(off <= tolerance * scale, "{what}: at {at} {got} instead of {want}");
+    }
+}
+
+/// Runs `test` on every instruction set with one thread, and on the best with three; what it returns must have the same
+/// bits for both numbers of threads.
+#[track_caller]
+pub(crate) fn everywhere(test: impl Fn(Exec<'_>, &str) -> Vec<Vec<f32>>) {
+    let pool = ThreadPool::new(3).unwrap();
+    for level in Level::available() {
+        let run = |pool: &dyn Pool| test(Exec { level, pool }, level.name());
+        let (alone, together) = (run(&Serial), run(&pool));
+        let bits = |all: &[Vec<f32>]| -> Vec<Vec<u32>> {
+            all.iter().map(|values| values.iter().map(|value| value.to_bits()).collect()).collect()
+        };
+        assert!(bits(&alone) == bits(&together), "{}: one thread and three differ", level.name());
+    }
+}
+
+/// One of the activations, with slopes for PReLU.
+pub(crate) fn act(which: usize, slopes: &[f32]) -> Act<'_> {
+    let all = [
+        Act::None,
+        Act::Relu,
+        Act::Relu6,
+        Act::Elu(0.7),
+        Act::Prelu(slopes),
+        Act::Silu,
+        Act::HardSwish,
+        Act::HardSigmoid,
+        Act::Sigmoid,
+    ];
+    all[which % all.len()]
+}
+
+/// Number of activations that [`act`] knows.
+pub(crate) const ACTS: usize = 9;
+
+/// The activation of `x` in channel `c`.
+pub(crate) fn naive_act(act: Act<'_>, x: f64, c: usize) -> f64 {
+    let hard_sigmoid = (x / 6.0 + 0.5).clamp(0.0, 1.0);
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match act {
+        Act::None => x,
+        Act::Relu => x.max(0.0),
+        Act::Relu6 => x.clamp(0.0, 6.0),
+        Act::Elu(alpha) => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x.exp_m1()
+            }
+        }
+        Act::Prelu(slope) => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(slope[c]) * x
+            }
+        }
+        Act::Silu => x * sigmoid,
+        Act::HardSwish => x * hard_sigmoid,
+        Act::HardSigmoid => hard_sigmoid,
+        Act::Sigmoid => sigmoid,
+    }
+}
+
+/// Its derivative, by central differences (away from kinks).
+pub(crate) fn naive_derivative(act: Act<'_>, x: f64, c: usize) -> f64 {
+    let h = 1e-6;
+    (naive_act(act, x + h, c) - naive_act(act, x - h, c)) / (2.0 * h)
+}
+
+/// Whether an activation's derivative jumps so near to `x` that rounding decides on which side it is.
+pub(crate) fn near_kink(x: f64) -> bool {
+    [-3.0, 0.0, 3.0, 6.0].iter().any(|kink| (x - kink).abs() < 1e-5)
+}
