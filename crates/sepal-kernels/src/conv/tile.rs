@@ -1,0 +1,197 @@
+//! The two inner loops of every matrix product here.
+
+use crate::isa::{Isa, Vector};
+use crate::layout::LANES;
+
+/// The left operand of a tile: `runs` times `channels` values per row, in planes `[row][16]`.
+#[derive(Clone, Copy)]
+pub(super) struct Left {
+    pub start: *const f32,
+    pub runs: usize,
+    /// Floats from one run to the next.
+    pub run_stride: usize,
+    /// Floats from one block of sixteen channels to the next.
+    pub plane: usize,
+    pub channels: usize,
+}
+
+/// What happens to the sums of a tile before they are stored: `clamp(bias + sum + stored + add)`.
+#[derive(Clone, Copy)]
+pub(super) struct Finish {
+    /// Sixteen floats.
+    pub bias: Option<*const f32>,
+    /// Whether what is stored already is a part of the sum.
+    pub accumulate: bool,
+    /// Rows like those of the result.
+    pub add: Option<*const f32>,
+    pub clamp: Option<[f32; 2]>,
+}
+
+/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`.
+macro_rules! with_rows {
+    ($rows:expr, $isa:ident, $tile:ident $arguments:tt) => {
+        with_rows!(@ $rows, $isa, $tile, $arguments,
+            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24)
+    };
+    (@ $rows:expr, $isa:ident, $tile:ident, $arguments:tt, $($count:literal)*) => {
+        match $rows {
+            // A constant block, so that tiles too large for the registers are not even compiled.
+            $($count => if const { $count <= I::TILE_ROWS } { with_rows!(! $tile, $count, $arguments) },)*
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+    (! $tile:ident, $count:literal, ($($argument:expr),*)) => { $tile::<I, $count>($($argument),*) };
+}
+
+/// `rows` cut into the fewest tiles of at most `most` rows, as equal as can be.
+#[inline(always)]
+pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = rows.div_ceil(most);
+    (0..count).map(move |tile| {
+        let start = tile * rows / count;
+        (start, (tile + 1) * rows / count - start)
+    })
+}
+
+/// Rows `0..rows` of `left · weights` into `out`, all `[row][16]`.
+///
+/// # Safety
+/// Everything `left`, `finish` and `out` point to is valid for `rows` rows, and `weights` holds
+/// sixteen floats for each value of a row.
+#[inline(always)]
+pub(super) unsafe fn product<I: Isa>(
+    isa: I,
+    left: Left,
+    weights: *const f32,
+    finish: Finish,
+    rows: usize,
+    out: *mut f32,
+) {
+    for (row, count) in tiles(rows, I::TILE_ROWS) {
+        // SAFETY: these rows are among those promised.
+        unsafe {
+            let left = Left { start: left.start.add(row * LANES), ..left };
+            let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
+            let out = out.add(row * LANES);
+            with_rows!(count, isa, product_tile(isa, left, weights, finish, out));
+        }
+    }
+}
+
+/// Adds `from[row] · weights[0..16]` to the sum of every row.
+///
+/// # Safety
+/// `from` points into a row that has `ROWS - 1` rows after it, `weights` to sixteen floats.
+#[inline(always)]
+unsafe fn step<I: Isa, const ROWS: usize>(isa: I, sums: &mut [I::Block; ROWS], from: *const f32, weights: *const f32) {
+    // SAFETY: as promised.
+    unsafe {
+        let weight = I::Block::load(isa, weights);
+        for (row, sum) in sums.iter_mut().enumerate() {
+            *sum = I::Block::splat(isa, *from.add(row * LANES)).mul_add(isa, weight, *sum);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn product_tile<I: Isa, const ROWS: usize>(
+    isa: I,
+    left: Left,
+    weights: *const f32,
+    finish: Finish,
+    out: *mut f32,
+) {
+    // SAFETY: the promises of `product`, for `ROWS` rows.
+    unsafe {
+        let start = match finish.bias {
+            Some(bias) => I::Block::load(isa, bias),
+            None => I::Block::splat(isa, 0.0),
+        };
+        let mut sums = [start; ROWS];
+        let mut weights = weights;
+        for run in 0..left.runs {
+            let mut from = left.start.add(run * left.run_stride);
+            for _ in 0..left.channels / LANES {
+                for quarter in 0..4 {
+                    for k in quarter * 4..quarter * 4 + 4 {
+                        step(isa, &mut sums, from.add(k), weights.add(k * LANES));
+                    }
+                }
+                from = from.add(left.plane);
+                weights = weights.add(LANES * LANES);
+            }
+            for k in 0..left.channels % LANES {
+                step(isa, &mut sums, from.add(k), weights);
+                weights = weights.add(LANES);
+            }
+        }
+        if finish.accumulate {
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(isa, I::Block::load(isa, out.add(row * LANES)));
+            }
+        }
+        if let Some(add) = finish.add {
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(isa, I::Block::load(isa, add.add(row * LANES)));
+            }
+        }
+        if let Some([least, most]) = finish.clamp {
+            let [least, most] = [I::Block::splat(isa, least), I::Block::splat(isa, most)];
+            for sum in &mut sums {
+                *sum = sum.max(isa, least).min(isa, most);
+            }
+        }
+        for (row, sum) in sums.into_iter().enumerate() {
+            sum.store(isa, out.add(row * LANES));
+        }
+    }
+}
+
+/// `to[i][0..16] (+)= Σ_row x[row][i] · dz[row][0..16]` for the `channels` first `i`.
+///
+/// # Safety
+/// `x` and `dz` hold `rows` rows of sixteen floats, `to` holds `channels` rows, `channels <= 16`.
+#[inline(always)]
+pub(super) unsafe fn correlate<I: Isa>(
+    isa: I,
+    x: *const f32,
+    dz: *const f32,
+    rows: usize,
+    channels: usize,
+    to: *mut f32,
+    accumulate: bool,
+) {
+    for (first, count) in tiles(channels, I::TILE_ROWS.min(LANES)) {
+        // SAFETY: these channels are among those promised.
+        unsafe {
+            let [x, to] = [x.add(first), to.add(first * LANES).cast_const()];
+            with_rows!(count, isa, correlate_tile(isa, x, dz, rows, to.cast_mut(), accumulate));
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn correlate_tile<I: Isa, const ROWS: usize>(
+    isa: I,
+    x: *const f32,
+    dz: *const f32,
+    rows: usize,
+    to: *mut f32,
+    accumulate: bool,
+) {
+    // SAFETY: the promises of `correlate`.
+    unsafe {
+        let mut sums = [I::Block::splat(isa, 0.0); ROWS];
+        for row in 0..rows {
+            let gradient = I::Block::load(isa, dz.add(row * LANES));
+            for (channel, sum) in sums.iter_mut().enumerate() {
+                *sum = I::Block::splat(isa, *x.add(row * LANES + channel)).mul_add(isa, gradient, *sum);
+            }
+        }
+        for (channel, sum) in sums.into_iter().enumerate() {
+            let to = to.add(channel * LANES);
+            let sum = if accumulate { sum.add(isa, I::Block::load(isa, to)) } else { sum };
+            sum.store(isa, to);
+        }
+    }
+}

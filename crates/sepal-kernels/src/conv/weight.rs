@@ -1,0 +1,259 @@
+//! The gradient of the weights: sums over rows, by chunks of row blocks that are added in order.
+
+use super::plan::{Cut, Round, Rounds, Side, Window, rows_for, staged_plane};
+use super::stage::{Operand, View};
+use super::tile::correlate;
+use crate::exec::{Exec, Shared};
+use crate::geometry::Conv;
+use crate::isa::{Isa, Kernel, Vector};
+use crate::layout::LANES;
+use std::ops::Range;
+
+/// Partial gradients of all chunks take at most about this many floats ...
+const PARTIALS: usize = 4 * 1024 * 1024;
+/// ... and there are at most this many.
+const CHUNKS: usize = 16;
+
+/// How the gradient of the weights is cut.
+#[derive(Clone, Copy)]
+pub(super) struct Cuts {
+    pub side: Side,
+    pub window: Window,
+    pub rounds: Rounds,
+    pub rows: Cut,
+    /// Row blocks of one partial gradient.
+    pub chunks: Cut,
+    pub panels: Cut,
+}
+
+impl Cuts {
+    pub(super) fn new(conv: &Conv) -> Self {
+        let side = Side::forward(conv);
+        let window = Window::forward(conv);
+        let rounds = side.rounds(window.taps());
+        let rows = Cut::new(window.rows(), rows_for((rounds.planes() + side.panels()) * LANES));
+        Self::with_rows(side, window, rounds, rows)
+    }
+
+    pub(super) fn with_rows(side: Side, window: Window, rounds: Rounds, rows: Cut) -> Self {
+        let most = (PARTIALS / side.len().max(1)).clamp(2, CHUNKS) & !1;
+        let chunks = Cut::new(rows.pieces(), rows.pieces().div_ceil(most).max(1));
+        let panels = side.panels();
+        let groups = CHUNKS.div_ceil(2 * chunks.pieces().max(1)).min(panels.div_ceil(4));
+        Self { side, window, rounds, rows, chunks, panels: Cut::new(panels, panels.div_ceil(groups)) }
+    }
+
+    /// Floats of the partial gradients of weights, then of biases.
+    pub(super) fn partials(&self) -> [usize; 2] {
+        [self.side.len(), self.side.panels() * LANES].map(|each| self.chunks.pieces() * each)
+    }
+
+    /// Floats of a worker's scratch: a round of the input, then the gradient.
+    pub(super) fn scratch(&self) -> [usize; 2] {
+        let plane = staged_plane(self.rows.size);
+        let dense = (self.side.taps * self.side.inputs).div_ceil(LANES);
+        let planes = if self.side.inputs < LANES { dense.max(self.rounds.planes()) } else { self.rounds.planes() };
+        [planes * plane, self.side.panels() * plane]
+    }
+}
+
+/// Sums over all rows.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub cuts: Cuts,
+    pub conv: &'a Conv,
+    pub dz: Operand<'a>,
+    pub x: Operand<'a>,
+    pub partials: Option<Shared<'a>>,
+    pub biases: Option<Shared<'a>>,
+    pub scratch: Shared<'a>,
+    /// Floats of a worker's scratch.
+    pub each: usize,
+}
+
+impl Job<'_> {
+    pub(super) fn run(&self, exec: Exec<'_>) {
+        let items = self.cuts.chunks.pieces() * self.cuts.panels.pieces();
+        exec.pool.run(items, &|item, worker| exec.level.dispatch(Item { job: self, item, worker }));
+    }
+
+    /// Adds the rows under `x` and `dz` to chunk `chunk`, for one round of inputs.
+    ///
+    /// # Safety
+    /// The views hold `rows` rows; `dz` begins with panel `panels.start`. Nobody else touches these
+    /// panels of this chunk.
+    #[inline(always)]
+    pub(super) unsafe fn add<I: Isa>(&self, isa: I, place: &Place, rows: usize, round: &Round, x: View, dz: View) {
+        let Some(partials) = self.partials else { return };
+        let Cuts { side, .. } = self.cuts;
+        let dense = matches!(self.x, Operand::Pixels(_));
+        for panel in place.panels.clone() {
+            let reach = side.reach(panel);
+            let width = side.width(&reach);
+            let start = place.chunk * side.len() + side.offset(panel);
+            // SAFETY: the panel is among those of the view.
+            let gradient = unsafe { dz.start.add((panel - place.panels.start) * dz.plane) };
+            let to = |k: usize, channels: usize| partials.at(start + k * LANES, channels * LANES);
+            // SAFETY: planes of the view, as `stage` laid them out.
+            let plane = |index: usize| unsafe { x.start.add(index * x.plane) };
+            if dense {
+                let all = width * side.taps;
+                for block in 0..all.div_ceil(LANES) {
+                    let channels = (all - block * LANES).min(LANES);
+                    let to = to(block * LANES, channels);
+                    // SAFETY: the views hold the rows, the tile's bounds are checked.
+                    unsafe { correlate(isa, plane(block), gradient, rows, channels, to, place.accumulate) };
+                }
+                continue;
+            }
+            for (run, tap) in round.taps.clone().enumerate() {
+                for block in round.blocks.start.max(reach.start)..round.blocks.end.min(reach.end) {
+                    let channels = side.width(&(block..block + 1));
+                    let to = to(tap * width + (block - reach.start) * LANES, channels);
+                    let x = plane(run * round.blocks.len() + block - round.blocks.start);
+                    // SAFETY: as above.
+                    unsafe { correlate(isa, x, gradient, rows, channels, to, place.accumulate) };
+                }
+            }
+        }
+    }
+
+    /// Adds the column sums of the rows under `dz` to the biases of chunk `chunk`.
+    ///
+    /// # Safety
+    /// As [`Self::add`].
+    #[inline(always)]
+    pub(super) unsafe fn add_bias<I: Isa>(&self, isa: I, place: &Place, rows: usize, dz: View) {
+        let Some(biases) = self.biases else { return };
+        for (index, panel) in place.panels.clone().enumerate() {
+            let to = biases.at((place.chunk * self.cuts.side.panels() + panel) * LANES, LANES);
+            // SAFETY: planes and rows of the view; the biases are this item's alone.
+            unsafe {
+                let mut sum = I::Block::splat(isa, 0.0);
+                for row in 0..rows {
+                    sum = sum.add(isa, I::Block::load(isa, dz.start.add(index * dz.plane + row * LANES)));
+                }
+                let sum = if place.accumulate { sum.add(isa, I::Block::load(isa, to)) } else { sum };
+                sum.store(isa, to);
+            }
+        }
+    }
+
+    /// Adds the chunks up, in order, into `O, I/groups, kH, kW`.
+    pub(super) fn finish(&self, exec: Exec<'_>, dw: Option<&mut [f32]>, dbias: Option<&mut [f32]>) {
+        let chunks = self.cuts.chunks.pieces();
+        if let (Some(dbias), Some(biases)) = (dbias, self.biases) {
+            let each = self.cuts.side.panels() * LANES;
+            // SAFETY: no job runs now.
+            let biases = unsafe { biases.slice(0, chunks * each) };
+            for (at, sum) in dbias[..each].iter_mut().enumerate() {
+                *sum = (0..chunks).map(|chunk| biases[chunk * each + at]).sum();
+            }
+        }
+        if let (Some(dw), Some(partials)) = (dw, self.partials) {
+            let dw = Shared::new(dw);
+            exec.pool.run(self.cuts.side.panels(), &|panel, _| {
+                exec.level.dispatch(Reduce { job: self, panel, partials, dw });
+            });
+        }
+    }
+}
+
+/// What an item adds to.
+pub(super) struct Place {
+    pub chunk: usize,
+    pub panels: Range<usize>,
+    /// Whether something is there already.
+    pub accumulate: bool,
+}
+
+struct Item<'a> {
+    job: &'a Job<'a>,
+    item: usize,
+    worker: usize,
+}
+
+impl Kernel for Item<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { job, item, worker } = self;
+        let Cuts { window, rounds, rows: row_cut, chunks, panels: panel_cut, .. } = job.cuts;
+        let chunk = item / panel_cut.pieces();
+        let panels = panel_cut.get(item % panel_cut.pieces());
+        // SAFETY: this worker's part, one item at a time.
+        let scratch = unsafe { job.scratch.part(worker, job.each) };
+        let (values, gradients) = scratch.split_at_mut(job.cuts.scratch()[0]);
+        let rounds_len = if matches!(job.x, Operand::Pixels(_)) { 1 } else { rounds.len() };
+        for (index, block) in chunks.get(chunk).enumerate() {
+            let rows = row_cut.get(block);
+            let place = Place { chunk, panels: panels.clone(), accumulate: index > 0 };
+            // SAFETY: the operands have the sizes of the convolution, scratch holds their planes, and
+            // these panels of this chunk are this item's alone.
+            unsafe {
+                let (conv, to) = (job.conv, gradients.as_mut_ptr());
+                let dz = job.dz.rows(isa, &conv.output, &rows, panels.clone(), to);
+                job.add_bias(isa, &place, rows.len(), dz);
+                if job.partials.is_none() {
+                    continue;
+                }
+                for round in 0..rounds_len {
+                    let round = rounds.get(round);
+                    let to = values.as_mut_ptr();
+                    let x = if window.is_identity() {
+                        job.x.rows(isa, &conv.input, &rows, round.blocks.clone(), to)
+                    } else {
+                        job.x.stage(isa, &conv.input, &window, &rows, &round, to)
+                    };
+                    job.add(isa, &place, rows.len(), &round, x, dz);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up the chunks of one panel.
+struct Reduce<'a> {
+    job: &'a Job<'a>,
+    panel: usize,
+    partials: Shared<'a>,
+    dw: Shared<'a>,
+}
+
+impl Kernel for Reduce<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { job, panel, partials, dw } = self;
+        let (side, conv) = (job.cuts.side, job.conv);
+        let [filters, reads] = [side.outputs / side.groups, side.inputs / side.groups];
+        let reach = side.reach(panel);
+        let width = side.width(&reach);
+        let outputs = panel * LANES..(panel * LANES + LANES).min(side.outputs);
+        let each = reads * conv.taps();
+        // SAFETY: the filters of this panel are this item's alone.
+        let dw = unsafe { dw.slice(outputs.start * each, outputs.len() * each) };
+        let mut sums = [0.0; LANES];
+        for tap in 0..side.taps {
+            for index in 0..width {
+                let input = reach.start * LANES + index;
+                let at = side.offset(panel) + (tap * width + index) * LANES;
+                // SAFETY: sixteen floats each; the partial sums are complete and only read now.
+                unsafe {
+                    let mut sum = I::Block::load(isa, partials.at(at, LANES));
+                    for chunk in 1..job.cuts.chunks.pieces() {
+                        sum = sum.add(isa, I::Block::load(isa, partials.at(chunk * side.len() + at, LANES)));
+                    }
+                    sum.store(isa, sums.as_mut_ptr());
+                }
+                for (lane, output) in outputs.clone().enumerate() {
+                    if output / filters == input / reads {
+                        dw[(lane * reads + input % reads) * side.taps + tap] = sums[lane];
+                    }
+                }
+            }
+        }
+    }
+}
