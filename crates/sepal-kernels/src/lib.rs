@@ -11,15 +11,22 @@
 
 pub mod conv;
 pub mod depthwise;
+pub mod elementwise;
 mod exec;
 mod geometry;
 mod isa;
 mod layout;
+pub mod loss;
+#[cfg(not(target_family = "wasm"))]
+pub mod measure;
 pub mod norm;
+mod pass;
 pub mod pool;
+pub mod pooling;
 mod source;
 #[cfg(test)]
 mod testing;
+pub mod update;
 
 pub use exec::{Exec, per_worker};
 pub use geometry::{Conv, Epilogue, Input, Write};

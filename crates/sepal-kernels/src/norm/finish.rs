@@ -134,7 +134,7 @@ pub fn grad_finish(
     k3: &mut [f32],
 ) {
     let channels = dims.blocks() * LANES;
-    let chunks = dims.rows().div_ceil(super::stat_rows(dims));
+    let chunks = crate::pass::chunks(dims);
     let rows = dims.rows() as f64;
     let (mut dgamma, mut dbeta) = (dgamma.map(|d| &mut d[..dims.c]), dbeta.map(|d| &mut d[..dims.c]));
     clear_padding(dims, [&mut *k1, &mut *k2, &mut *k3]);

@@ -15,11 +15,9 @@ pub(crate) use chunk::{Running, fill, put};
 use crate::exec::{Exec, Shared};
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::{Dims, LANES};
+use crate::pass::{self, Place, ROWS};
 use crate::source::{Source, lanes};
 use chunk::{APART, PARTS, total};
-
-/// Rows of one item of a pass over a tensor: 64 KiB of each operand.
-const PASS_ROWS: usize = 1024;
 
 /// Floats of the statistics of `dims` in chunks of `stat_rows` rows.
 ///
@@ -34,12 +32,12 @@ pub fn stats_len(dims: &Dims, stat_rows: usize) -> usize {
 
 /// Rows of a chunk of [`statistics`] and of [`grad_sums`].
 pub fn stat_rows(dims: &Dims) -> usize {
-    dims.rows().clamp(1, PASS_ROWS)
+    dims.rows().clamp(1, ROWS)
 }
 
 /// Floats of the partial sums of [`grad_sums`].
 pub fn grad_sums_len(dims: &Dims) -> usize {
-    dims.rows().div_ceil(stat_rows(dims)) * 2 * dims.blocks() * LANES
+    pass::chunks(dims) * 2 * dims.blocks() * LANES
 }
 
 /// Statistics of a source's value, as a pass of its own, in chunks of [`stat_rows`] rows.
@@ -49,31 +47,10 @@ pub fn grad_sums_len(dims: &Dims) -> usize {
 pub fn statistics(exec: Exec<'_>, dims: &Dims, x: Source<'_>, stats: &mut [f32]) {
     assert!(x.z.len() >= dims.len() && stats.len() >= stats_len(dims, stat_rows(dims)));
     let stats = Shared::new(stats);
-    let chunks = dims.rows().div_ceil(stat_rows(dims));
-    exec.pool.run(chunks * dims.blocks(), &|item, _| {
-        let place = Place::of(dims, item, chunks);
+    exec.pool.run(pass::items(dims), &|item, _| {
+        let place = Place::of(dims, item);
         exec.level.dispatch(Statistics { dims, x: &x, stats, place });
     });
-}
-
-/// One chunk of rows of one channel block.
-#[derive(Clone, Copy)]
-struct Place {
-    block: usize,
-    chunk: usize,
-    /// Rows in the chunk.
-    count: usize,
-    /// The chunk's first float.
-    at: usize,
-}
-
-impl Place {
-    fn of(dims: &Dims, item: usize, chunks: usize) -> Self {
-        let (block, chunk) = (item / chunks, item % chunks);
-        let first = chunk * stat_rows(dims);
-        let count = stat_rows(dims).min(dims.rows() - first);
-        Self { block, chunk, count, at: block * dims.plane() + first * LANES }
-    }
 }
 
 struct Statistics<'a> {
@@ -88,7 +65,7 @@ impl Kernel for Statistics<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Place { block, chunk, count, at } = self.place;
+        let Place { block, chunk, rows: count, at } = self.place;
         let transform = self.x.transform(isa, block);
         let rows = &self.x.z[at..][..count * LANES];
         let value = |row: usize| {
@@ -116,9 +93,8 @@ pub fn grad_sums(exec: Exec<'_>, dims: &Dims, g: &[f32], source: Source<'_>, mea
     assert!(g.len() >= dims.len() && source.z.len() >= dims.len());
     assert!(mean.len() >= dims.blocks() * LANES && partial.len() >= grad_sums_len(dims));
     let partial = Shared::new(partial);
-    let chunks = dims.rows().div_ceil(stat_rows(dims));
-    exec.pool.run(chunks * dims.blocks(), &|item, _| {
-        let place = Place::of(dims, item, chunks);
+    exec.pool.run(pass::items(dims), &|item, _| {
+        let place = Place::of(dims, item);
         exec.level.dispatch(GradSums { dims, g, source: &source, mean, partial, place });
     });
 }
@@ -137,7 +113,7 @@ impl Kernel for GradSums<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Place { block, chunk, count, at } = self.place;
+        let Place { block, chunk, rows: count, at } = self.place;
         let transform = self.source.transform(isa, block);
         let mean = lanes(isa, self.mean, block);
         let (g, z) = (self.g[at..][..count * LANES].as_ptr(), self.source.z[at..][..count * LANES].as_ptr());

@@ -1,0 +1,208 @@
+//! Softmax over channels, and its cross-entropy with the labels.
+
+use crate::exec::{Exec, Shared, per_worker};
+use crate::isa::{Isa, Kernel, Vector, exp};
+use crate::layout::{Dims, LANES};
+use crate::source::Source;
+
+/// What a batch's logits are worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    /// Mean cross-entropy; not a number where a logit is not finite.
+    pub mean: f64,
+    /// Rows whose label has the greatest logit. Of equal logits the lower class counts as greater.
+    pub top1: usize,
+    /// Rows whose label is among the five greatest logits.
+    pub top5: usize,
+}
+
+/// Floats a row leaves behind: its loss in two parts, and the rank of its label.
+const RESULT: usize = 3;
+
+fn results_len(dims: &Dims) -> usize {
+    (dims.rows() * RESULT).next_multiple_of(LANES)
+}
+
+/// Floats of scratch that [`softmax_cross_entropy`] needs on `threads` workers.
+pub fn cross_entropy_scratch(dims: &Dims, threads: usize) -> usize {
+    results_len(dims) + softmax_scratch(dims, threads)
+}
+
+/// Floats of scratch that [`softmax`] needs on `threads` workers.
+pub fn softmax_scratch(dims: &Dims, threads: usize) -> usize {
+    per_worker(dims.blocks() * LANES, threads)
+}
+
+/// Mean cross-entropy of the softmax of `logits` with `labels`, a class per row, as PyTorch's
+/// `CrossEntropyLoss(label_smoothing)`: the target is `(1 − smoothing)` at the label plus
+/// `smoothing / classes` everywhere (Szegedy et al. 2015, section 7).
+///
+/// `grad`, if given, becomes the gradient of the mean: `(softmax − target) / rows`, zero in the lanes
+/// past the last class. A row is an image, or a pixel where `h` or `w` is not 1.
+///
+/// # Panics
+/// If a label is not below `dims.c`, or a slice is shorter than its role asks.
+pub fn softmax_cross_entropy(
+    exec: Exec<'_>,
+    dims: &Dims,
+    logits: Source<'_>,
+    labels: &[u32],
+    smoothing: f32,
+    grad: Option<&mut [f32]>,
+    scratch: &mut [f32],
+) -> Loss {
+    let labels = &labels[..dims.rows()];
+    assert!(labels.iter().all(|&label| (label as usize) < dims.c), "a label is not below {}", dims.c);
+    assert!(logits.z.len() >= dims.len() && grad.as_ref().is_none_or(|grad| grad.len() >= dims.len()));
+    assert!(scratch.len() >= cross_entropy_scratch(dims, exec.pool.threads()));
+    let (results, scratch) = scratch.split_at_mut(results_len(dims));
+    let (shared, scratch, grad) = (Shared::new(results), Shared::new(scratch), grad.map(Shared::new));
+    exec.pool.run(dims.rows(), &|row, worker| {
+        let label = labels[row] as usize;
+        // SAFETY: an item is a row; the scratch is this worker's.
+        let (result, values) =
+            unsafe { (shared.slice(row * RESULT, RESULT), scratch.part(worker, dims.blocks() * LANES)) };
+        exec.level.dispatch(Entropy { dims, logits: &logits, row, label, smoothing, grad, result, values });
+    });
+    let mut loss = Loss { mean: 0.0, top1: 0, top5: 0 };
+    for result in results.chunks_exact(RESULT).take(dims.rows()) {
+        loss.mean += f64::from(result[0]) + f64::from(result[1]);
+        loss.top1 += usize::from(result[2] < 1.0);
+        loss.top5 += usize::from(result[2] < 5.0);
+    }
+    loss.mean /= dims.rows() as f64;
+    loss
+}
+
+/// The softmax of `logits` over channels, in `N, C, H, W` order.
+///
+/// # Panics
+/// If a slice is shorter than its role asks.
+pub fn softmax(exec: Exec<'_>, dims: &Dims, logits: Source<'_>, probabilities: &mut [f32], scratch: &mut [f32]) {
+    let pixels = dims.h * dims.w;
+    assert!(logits.z.len() >= dims.len() && probabilities.len() >= dims.rows() * dims.c);
+    assert!(scratch.len() >= softmax_scratch(dims, exec.pool.threads()));
+    let (scratch, probabilities) = (Shared::new(scratch), Shared::new(probabilities));
+    exec.pool.run(dims.rows(), &|row, worker| {
+        // SAFETY: the scratch is this worker's.
+        let values = unsafe { scratch.part(worker, dims.blocks() * LANES) };
+        let sum = exec.level.dispatch(Softmax { dims, logits: &logits, row, values }).sum;
+        let (image, pixel) = (row / pixels, row % pixels);
+        for (c, value) in values[..dims.c].iter().enumerate() {
+            // SAFETY: an item is a row.
+            unsafe { *probabilities.at((image * dims.c + c) * pixels + pixel, 1) = (f64::from(*value) / sum) as f32 }
+        }
+    });
+}
+
+/// The logits of one row, and then their exponentials.
+struct Softmax<'a> {
+    dims: &'a Dims,
+    logits: &'a Source<'a>,
+    row: usize,
+    /// Becomes `exp(logit − greatest)`, zero past the last class.
+    values: &'a mut [f32],
+}
+
+struct Sums {
+    greatest: f32,
+    /// Of the exponentials.
+    sum: f64,
+}
+
+impl Softmax<'_> {
+    /// Fills `values` with the logits; past the last class with the lowest number.
+    #[inline(always)]
+    fn load<I: Isa>(&mut self, isa: I) {
+        for block in 0..self.dims.blocks() {
+            let z = &self.logits.z[block * self.dims.plane() + self.row * LANES..][..LANES];
+            // SAFETY: sixteen floats.
+            let value = unsafe { I::Block::load(isa, z.as_ptr()) };
+            let value = self.logits.transform(isa, block).apply(isa, value);
+            // SAFETY: as above.
+            unsafe { value.store(isa, self.values[block * LANES..][..LANES].as_mut_ptr()) }
+        }
+        self.values[self.dims.c..].fill(f32::MIN);
+    }
+
+    /// Turns the logits into their exponentials.
+    #[inline(always)]
+    fn exponentials<I: Isa>(&mut self, isa: I) -> Sums {
+        let greatest = self.values.iter().fold(f32::MIN, |most, &value| if value > most { value } else { most });
+        let top = I::Block::splat(isa, greatest);
+        for line in self.values.chunks_exact_mut(LANES) {
+            // SAFETY: sixteen floats.
+            unsafe {
+                let value = I::Block::load(isa, line.as_ptr()).sub(isa, top);
+                exp(isa, value).store(isa, line.as_mut_ptr());
+            }
+        }
+        let sum = self.values[..self.dims.c].iter().map(|&value| f64::from(value)).sum();
+        Sums { greatest, sum }
+    }
+}
+
+impl Kernel for Softmax<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) -> Sums {
+        self.load(isa);
+        self.exponentials(isa)
+    }
+}
+
+struct Entropy<'a> {
+    dims: &'a Dims,
+    logits: &'a Source<'a>,
+    row: usize,
+    label: usize,
+    smoothing: f32,
+    grad: Option<Shared<'a>>,
+    result: &'a mut [f32],
+    values: &'a mut [f32],
+}
+
+impl Kernel for Entropy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { dims, logits, row, label, smoothing, grad, result, values } = self;
+        let (classes, smoothing) = (dims.c as f64, f64::from(smoothing));
+        let mut softmax = Softmax { dims, logits, row, values };
+        softmax.load(isa);
+        let own = softmax.values[label];
+        let total: f64 = softmax.values[..dims.c].iter().map(|&logit| f64::from(logit)).sum();
+        let greater = |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < label);
+        let rank = softmax.values[..dims.c].iter().enumerate().filter(|&each| greater(each)).count();
+        let Sums { greatest, sum } = softmax.exponentials(isa);
+        let log_sum = f64::from(greatest) + sum.ln();
+        let loss = (1.0 - smoothing) * (log_sum - f64::from(own)) + smoothing * (log_sum - total / classes);
+        let loss = if total.is_finite() { loss } else { f64::NAN };
+        result[0] = loss as f32;
+        result[1] = (loss - f64::from(result[0])) as f32;
+        result[2] = if total.is_finite() { rank as f32 } else { f32::INFINITY };
+        let Some(grad) = grad else { return };
+        let share = 1.0 / dims.rows() as f64;
+        let (factor, everywhere) = ((share / sum) as f32, (-share * smoothing / classes) as f32);
+        for (block, line) in softmax.values.chunks_exact_mut(LANES).enumerate() {
+            // SAFETY: sixteen floats.
+            unsafe {
+                let value = I::Block::load(isa, line.as_ptr());
+                let value = value.mul_add(isa, I::Block::splat(isa, factor), I::Block::splat(isa, everywhere));
+                value.store(isa, line.as_mut_ptr());
+            }
+            if label / LANES == block {
+                line[label % LANES] -= (share * (1.0 - smoothing)) as f32;
+            }
+            let classes = (dims.c - block * LANES).min(LANES);
+            line[classes..].fill(0.0);
+            // SAFETY: an item is a row.
+            unsafe { grad.slice(block * dims.plane() + row * LANES, LANES) }.copy_from_slice(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
