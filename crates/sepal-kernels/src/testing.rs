@@ -147,3 +147,18 @@ pub(crate) fn naive_derivative(act: Act<'_>, x: f64, c: usize) -> f64 {
 pub(crate) fn near_kink(x: f64) -> bool {
     [-3.0, 0.0, 3.0, 6.0].iter().any(|kink| (x - kink).abs() < 1e-5)
 }
+
+/// Channel of a position in `N, C, H, W` order.
+pub(crate) fn channel(dims: Dims, at: usize) -> usize {
+    at / (dims.h * dims.w) % dims.c
+}
+
+/// The value of a source whose tensor is `z` in `N, C, H, W` order.
+pub(crate) fn naive_value(dims: Dims, z: &[f32], affine: Option<(&[f32], &[f32])>, act: Act<'_>) -> Vec<f64> {
+    let one = |(at, z): (usize, &f32)| {
+        let c = channel(dims, at);
+        let (scale, shift) = affine.map_or((1.0, 0.0), |(a, b)| (f64::from(a[c]), f64::from(b[c])));
+        naive_act(act, f64::from(*z) * scale + shift, c)
+    };
+    z.iter().enumerate().map(one).collect()
+}

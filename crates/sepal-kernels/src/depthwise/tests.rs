@@ -1,8 +1,10 @@
 use super::*;
+use crate::Act;
 use crate::layout::{Buffer, Dims};
 use crate::source::NormGrad;
 use crate::testing::{
-    ACTS, Numbers, act, assert_close, blocked, everywhere, index, naive_act, naive_derivative, nchw, near_kink,
+    ACTS, Numbers, act, assert_close, blocked, channel, everywhere, index, naive_act, naive_derivative, naive_value,
+    nchw, near_kink,
 };
 use proptest::prelude::*;
 
@@ -24,22 +26,6 @@ fn for_taps(conv: &Conv, mut tap: impl FnMut(usize, usize, usize)) {
         }
     }
 }
-
-fn channel(dims: Dims, at: usize) -> usize {
-    at / (dims.h * dims.w) % dims.c
-}
-
-/// The value of a source, naively.
-fn value(dims: Dims, z: &[f32], affine: Option<(&[f32], &[f32])>, act: Act<'_>) -> Vec<f64> {
-    let one = |(at, z): (usize, &f32)| {
-        let c = channel(dims, at);
-        let (scale, shift) = affine.map_or((1.0, 0.0), |(a, b)| (f64::from(a[c]), f64::from(b[c])));
-        naive_act(act, f64::from(*z) * scale + shift, c)
-    };
-    z.iter().enumerate().map(one).collect()
-}
-
-use crate::Act;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -87,7 +73,7 @@ fn forward_case(case: Case) {
     let source_act = if affine.is_some() { act(case.act / 2, &slopes) } else { Act::None };
     let out_act = act(case.act, &slopes);
 
-    let x = value(input, &z, affine, source_act);
+    let x = naive_value(input, &z, affine, source_act);
     let mut want = vec![0.0; addend.len()];
     for_taps(&conv, |out, at, w| want[out] += x[at] * f64::from(weight[w]));
     for (at, want) in want.iter_mut().enumerate() {
@@ -146,7 +132,7 @@ fn backward_case(case: Case) {
     let some_act = act(case.act, &slopes);
     let norm = NormGrad { k1: &k1, k2: &k2, k3: &k3 };
 
-    let x = value(input, &z_in, affine, some_act);
+    let x = naive_value(input, &z_in, affine, some_act);
     let dz: Vec<f64> = (0..g.len())
         .map(|at| {
             let c = channel(output, at);

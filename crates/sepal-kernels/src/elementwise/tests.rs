@@ -1,1 +1,133 @@
+use super::*;
+use crate::layout::Buffer;
+use crate::source::NormGrad;
+use crate::testing::{
+    ACTS, Numbers, act, assert_close, blocked, channel, everywhere, naive_derivative, naive_value, nchw, near_kink,
+};
+use proptest::prelude::*;
 
+fn dims() -> impl Strategy<Value = Dims> {
+    let c = prop_oneof![Just(1usize), Just(16), Just(17), 1..40usize];
+    (1..4usize, c, prop_oneof![1..10usize, Just(37)], 1..30usize).prop_map(|(n, c, h, w)| Dims::new(n, c, h, w))
+}
+
+fn buffer(dims: Dims) -> Buffer {
+    let mut buffer = Buffer::zeroed(dims.len());
+    buffer.fill(f32::NAN);
+    buffer
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_and_sums(dims in dims(), which in 0..ACTS, affine in any::<bool>(), seed in any::<u64>()) {
+        let mut numbers = Numbers::new(seed);
+        let count = dims.rows() * dims.c;
+        let z: Vec<f32> = numbers.floats(count).iter().map(|z| z * 6.0).collect();
+        let other = numbers.floats(count);
+        let [scale, shift, slopes] = std::array::from_fn(|_| numbers.channels(dims));
+        let affine = affine.then_some((&scale[..], &shift[..]));
+        let some_act = act(which, &slopes);
+        let value = naive_value(dims, &z, affine, some_act);
+        let sum: Vec<f64> = value.iter().zip(&other).map(|(a, b)| a + f64::from(*b)).collect();
+        let (z, other) = (blocked(dims, &z), blocked(dims, &other));
+        everywhere(|exec, name| {
+            let x = Source { z: &z, affine, act: some_act };
+            let (mut a, mut b) = (buffer(dims), buffer(dims));
+            apply(exec, &dims, x, &mut a);
+            add(exec, &dims, x, Source::plain(&other), &mut b);
+            let (a, b) = (nchw(dims, &a), nchw(dims, &b));
+            assert_close(&a, &value, 1e-6, &format!("{name} {some_act:?}"));
+            assert_close(&b, &sum, 1e-6, &format!("{name} {some_act:?}"));
+            vec![a, b]
+        });
+    }
+
+    #[test]
+    fn gradients(dims in dims(), which in 0..ACTS, affine in any::<bool>(), norm in any::<bool>(), seed in any::<u64>()) {
+        let mut numbers = Numbers::new(seed);
+        let count = dims.rows() * dims.c;
+        let z: Vec<f32> = numbers.floats(count).iter().map(|z| z * 6.0).collect();
+        let (mut g, before) = (numbers.floats(count), numbers.floats(count));
+        let [scale, shift, slopes, k1, k2, k3] = std::array::from_fn(|_| numbers.channels(dims));
+        let affine = affine.then_some((&scale[..], &shift[..]));
+        let some_act = act(which, &slopes);
+        let mut dslope = vec![0.0; dims.c];
+        let dz: Vec<f64> = (0..count).map(|at| {
+            let c = channel(dims, at);
+            let wide = |k: &[f32]| f64::from(k[c]);
+            let z = f64::from(z[at]);
+            let linear = affine.map_or(z, |(scale, shift)| z * wide(scale) + wide(shift));
+            if near_kink(linear) {
+                g[at] = 0.0;
+            }
+            dslope[c] += f64::from(g[at]) * linear.min(0.0);
+            let g = f64::from(g[at]) * naive_derivative(some_act, linear, c);
+            match (norm, affine) {
+                (true, _) => g * wide(&k1) + z * wide(&k2) + wide(&k3),
+                (false, Some((scale, _))) => g * wide(scale),
+                (false, None) => g,
+            }
+        }).collect();
+        let added: Vec<f64> = dz.iter().zip(&before).map(|(a, b)| a + f64::from(*b)).collect();
+        let (z, g) = (blocked(dims, &z), blocked(dims, &g));
+        everywhere(|exec, name| {
+            let source = Source { z: &z, affine, act: some_act };
+            let norm = norm.then_some(NormGrad { k1: &k1, k2: &k2, k3: &k3 });
+            let dz_source = GradSource { g: &g, source, norm };
+            let (mut set, mut sum) = (buffer(dims), blocked(dims, &before));
+            grad(exec, &dims, dz_source, &mut set, Write::Set);
+            grad(exec, &dims, dz_source, &mut sum, Write::Add);
+            let (set, sum) = (nchw(dims, &set), nchw(dims, &sum));
+            assert_close(&set, &dz, 2e-6, &format!("{name} {some_act:?}"));
+            assert_close(&sum, &added, 2e-6, &format!("{name} {some_act:?}"));
+            let (mut slopes, mut scratch) = (vec![f32::NAN; dims.c], vec![f32::NAN; prelu_scratch(&dims)]);
+            prelu_grad(exec, &dims, &g, source, &mut slopes, &mut scratch);
+            assert_close(&slopes, &dslope, 1e-5, &format!("{name} slopes"));
+            vec![set, sum, slopes]
+        });
+    }
+}
+
+#[test]
+fn dropout_keeps_its_share_and_backward_finds_the_same_mask() {
+    let dims = Dims::new(4, 40, 11, 13);
+    let ones = blocked(dims, &vec![1.0; dims.rows() * dims.c]);
+    let run = |exec: Exec<'_>, seed: u64| {
+        let (mut out, mut dx) = (buffer(dims), buffer(dims));
+        dropout(exec, &dims, Source::plain(&ones), 0.7, seed, &mut out);
+        dropout_grad(exec, &dims, &ones, 0.7, seed, &mut dx, Write::Set);
+        let (out, dx) = (nchw(dims, &out), nchw(dims, &dx));
+        assert!(out == dx);
+        out
+    };
+    let mut all = Vec::new();
+    everywhere(|exec, _| {
+        let out = run(exec, 1);
+        let kept = out.iter().filter(|&&value| value != 0.0).count() as f64 / out.len() as f64;
+        assert!((kept - 0.7).abs() < 0.01, "{kept}");
+        assert!(out.iter().all(|&value| value == 0.0 || value == 1.0 / 0.7));
+        assert!(out != run(exec, 2));
+        vec![out]
+    });
+    for level in crate::Level::available() {
+        all.push(run(Exec { level, pool: &crate::pool::Serial }, 1));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "the mask depends on the instruction set");
+}
+
+/// Outputs that are stored past the caches.
+#[test]
+fn large_outputs_are_the_same() {
+    let dims = Dims::new(3, 32, 113, 113);
+    let z = Numbers::new(7).floats(dims.rows() * dims.c);
+    let want: Vec<f32> = z.iter().map(|z| z.max(0.0)).collect();
+    let z = blocked(dims, &z);
+    everywhere(|exec, _| {
+        let mut out = buffer(dims);
+        apply(exec, &dims, Source { z: &z, affine: None, act: crate::Act::Relu }, &mut out);
+        assert!(nchw(dims, &out) == want);
+        vec![]
+    });
+}

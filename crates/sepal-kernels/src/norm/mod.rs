@@ -143,3 +143,6 @@ impl Kernel for GradSums<'_> {
         unsafe { put(isa, self.dims, self.partial, chunk, block, parts) }
     }
 }
+
+#[cfg(test)]
+mod tests;
