@@ -53,7 +53,7 @@ impl Constants {
             let to = &mut buffer[range];
             match part {
                 Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
-                Part::Depthwise(geometry, weight) => depthwise::pack(&geometry, &weight, to),
+                Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),
                 Part::Channels(values) => to[..values.len()].copy_from_slice(&values),
             }
         }

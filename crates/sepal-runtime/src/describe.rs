@@ -3,8 +3,8 @@
 use std::fmt;
 
 use sepal_graph::{Activation, Shape};
+use sepal_kernels::pooling;
 
-use crate::ir::Window;
 use crate::plan::{Plan, Step};
 use crate::task::{Filters, Task};
 
@@ -62,12 +62,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
 fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
     let (macs, weights) = match &step.task {
         Task::Conv(filters) | Task::Depthwise(filters) => (filters.conv.macs(), filters.packed.len()),
-        Task::Apply { .. }
-        | Task::Add
-        | Task::MaxPool(_)
-        | Task::AveragePool(_)
-        | Task::GlobalAverage
-        | Task::Flatten => (0, 0),
+        Task::Apply { .. } | Task::Add | Task::Pool(_) | Task::GlobalAverage | Task::Flatten => (0, 0),
     };
     let shape = |value: &usize| plan.shapes[*value].clone();
     let inputs: Vec<Shape> = step.inputs.iter().map(shape).collect();
@@ -91,12 +86,18 @@ fn kind(task: &Task) -> String {
         Task::Depthwise(filters) => convolution("depthwise", filters),
         Task::Apply { affine, act } => {
             let affine = affine.as_ref().map(|_| "affine".to_owned());
-            let parts: Vec<String> = affine.into_iter().chain(act.function.map(activation)).collect();
+            let parts: Vec<String> =
+                affine.into_iter().chain(act.function.as_ref().map(Activation::to_string)).collect();
             parts.join(" + ")
         }
         Task::Add => "add".into(),
-        Task::MaxPool(window) => pool("max pool", window),
-        Task::AveragePool(window) => pool("average pool", window),
+        Task::Pool(pool) => {
+            let name = match pool.kind {
+                pooling::Kind::Max => "max pool",
+                pooling::Kind::Average { .. } => "average pool",
+            };
+            format!("{name} {}", window(pool.kernel, pool.stride))
+        }
         Task::GlobalAverage => "global average".into(),
         Task::Flatten => "flatten".into(),
     }
@@ -117,15 +118,10 @@ fn convolution(name: &str, filters: &Filters) -> String {
     if filters.add {
         text += " + add";
     }
-    filters.act.function.map_or(text.clone(), |act| format!("{text} + {}", activation(act)))
-}
-
-fn activation(act: Activation) -> String {
-    act.to_string()
-}
-
-fn pool(name: &str, pool: &Window) -> String {
-    format!("{name} {}", window(pool.kernel, pool.stride))
+    if let Some(act) = filters.act.function {
+        text += &format!(" + {act}");
+    }
+    text
 }
 
 /// `3×3/2`

@@ -1,6 +1,7 @@
 //! The lowered network: steps on channel-blocked values, which the passes rewrite.
 
 use sepal_graph::{Activation, Shape};
+use sepal_kernels::pooling::Pool;
 use sepal_kernels::{Conv, Dims};
 
 /// Index into [`Program::values`].
@@ -57,10 +58,8 @@ pub(crate) enum Kind {
     Apply(Apply),
     /// The sum of two values.
     Add,
-    /// Maximum over a window.
-    MaxPool(Window),
-    /// Mean over a window.
-    AveragePool(Window),
+    /// Maximum or mean over a window; sizes for one image.
+    Pool(Pool),
     /// Mean over all pixels.
     GlobalAverage,
     /// A map of several pixels as a vector, in the order C, H, W.
@@ -109,17 +108,6 @@ impl Act {
     pub(crate) fn is_none(&self) -> bool {
         self.function.is_none()
     }
-}
-
-/// A pool's window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    /// Top and left; bottom and right follow from the output.
-    pub(crate) padding: [usize; 2],
-    /// Whether a mean counts padded zeros.
-    pub(crate) count_include_pad: bool,
 }
 
 impl Program {

@@ -45,10 +45,13 @@ impl Place {
 pub(crate) enum Task {
     Conv(Filters),
     Depthwise(Filters),
-    Apply { affine: Option<[Range<usize>; 2]>, act: Activate },
+    Apply {
+        affine: Option<[Range<usize>; 2]>,
+        act: Activate,
+    },
     Add,
-    MaxPool(ir::Window),
-    AveragePool(ir::Window),
+    /// Sizes for one image.
+    Pool(Pool),
     GlobalAverage,
     Flatten,
 }
@@ -124,8 +127,7 @@ impl Task {
                 Self::Apply { affine, act: Activate::new(act, constants) }
             }
             ir::Kind::Add => Self::Add,
-            ir::Kind::MaxPool(window) => Self::MaxPool(window),
-            ir::Kind::AveragePool(window) => Self::AveragePool(window),
+            ir::Kind::Pool(pool) => Self::Pool(pool),
             ir::Kind::GlobalAverage => Self::GlobalAverage,
             ir::Kind::Flatten => Self::Flatten,
         })
@@ -136,12 +138,7 @@ impl Task {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
-            Self::Apply { .. }
-            | Self::Add
-            | Self::MaxPool(_)
-            | Self::AveragePool(_)
-            | Self::GlobalAverage
-            | Self::Flatten => &|_| 0,
+            Self::Apply { .. } | Self::Add | Self::Pool(_) | Self::GlobalAverage | Self::Flatten => &|_| 0,
         };
         (1..=max_batch).map(need).max().unwrap_or(0)
     }
@@ -167,8 +164,10 @@ impl Task {
                 elementwise::apply(exec, &to.dims(n), Source { z: x, affine, act: act.act(constants) }, out);
             }
             Self::Add => elementwise::add(exec, &to.dims(n), Source::plain(x), Source::plain(y), out),
-            Self::MaxPool(window) => pooling::max(exec, &pool(window, a, to, n), Source::plain(x), out),
-            Self::AveragePool(window) => pooling::average(exec, &pool(window, a, to, n), Source::plain(x), out),
+            Self::Pool(pool) => {
+                let pool = Pool { input: a.dims(n), output: to.dims(n), ..*pool };
+                pooling::forward(exec, &pool, Source::plain(x), out);
+            }
             Self::GlobalAverage => pooling::global_average(exec, &a.dims(n), Source::plain(x), out),
             Self::Flatten => flatten(a.dims(n), x, to.dims(n), out),
         }
@@ -181,11 +180,6 @@ pub(crate) struct Operands<'a> {
     pub(crate) places: [&'a Place; 3],
     pub(crate) arena: &'a mut Buffer,
     pub(crate) scratch: &'a mut [f32],
-}
-
-fn pool(window: &ir::Window, from: &Place, to: &Place, n: usize) -> Pool {
-    let ir::Window { kernel, stride, padding, count_include_pad } = *window;
-    Pool { input: from.dims(n), output: to.dims(n), kernel, stride, padding, count_include_pad }
 }
 
 /// A map in channel blocks as a vector in channel blocks, in the order C, H, W.

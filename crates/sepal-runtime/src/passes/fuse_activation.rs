@@ -25,7 +25,7 @@ fn epilogue(kind: &mut Kind) -> Option<&mut Act> {
     let act = match kind {
         Kind::Conv(filters) => &mut filters.act,
         Kind::Apply(apply) => &mut apply.act,
-        Kind::Identity | Kind::Add | Kind::MaxPool(_) | Kind::AveragePool(_) | Kind::GlobalAverage | Kind::Flatten => {
+        Kind::Identity | Kind::Add | Kind::Pool(_) | Kind::GlobalAverage | Kind::Flatten => {
             return None;
         }
     };

@@ -1,0 +1,38 @@
+//! A run allocates nothing, on the calling thread and on the workers.
+
+use std::alloc::System;
+use std::sync::Arc;
+
+use sepal_graph::{Meta, Model, Weights};
+use sepal_kernels::pool::{Pool, Serial, ThreadPool};
+use sepal_runtime::{CompileOptions, compile, session};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+// One test, so that no other one allocates meanwhile.
+#[test]
+fn a_run_allocates_nothing() {
+    let spec: sepal_zoo::Spec = "mobilenet_v1:width=0.25,activation=prelu".parse().unwrap();
+    let graph = sepal_zoo::build(&spec, Some([64, 64]), 10).unwrap();
+    let weights = Weights::init(&graph, 3).unwrap();
+    let model = Model::new(graph, weights, Meta::default()).unwrap();
+    let plan = Arc::new(compile(&model, &CompileOptions { batch: 2, ..CompileOptions::default() }).unwrap());
+    let pools: [Arc<dyn Pool>; 2] = [Arc::new(Serial), Arc::new(ThreadPool::new(3).unwrap())];
+    for pool in pools {
+        let mut session = session(Arc::clone(&plan), pool);
+        let input = vec![0.25; 2 * plan.input_shape().elements()];
+        let mut output = vec![0.0; 2 * plan.output_shape().elements()];
+        // Threads allocate when they start; that is over after a first run.
+        session.run(&input, &mut output).unwrap();
+        let region = Region::new(ALLOCATOR);
+        for n in [2, 1, 2] {
+            let (images, logits) = (input.len() / 2 * n, output.len() / 2 * n);
+            session.run(&input[..images], &mut output[..logits]).unwrap();
+        }
+        let change = region.change();
+        assert_eq!((change.allocations, change.reallocations), (0, 0), "{change:?}");
+        assert!(output.iter().all(|value| value.is_finite()));
+    }
+}

@@ -1,0 +1,7 @@
+//! Plans against the naive f64 interpreter, and against themselves.
+
+mod cases;
+mod errors;
+mod networks;
+mod sameness;
+mod tools;
