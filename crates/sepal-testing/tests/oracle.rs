@@ -255,3 +255,13 @@ fn weights_that_do_not_fit_are_refused() {
     weights.insert("op.weight", Tensor::full(vec![1, 1, 2, 2], 0.0).unwrap());
     assert!(Naive::new(&graph, &weights).is_err());
 }
+
+#[test]
+fn a_gradient_by_some_elements_is_part_of_the_whole() {
+    let case = cases().into_iter().find(|case| case.name == "pool, dropout, linear").unwrap();
+    let naive = Naive::new(&case.graph, &case.weights()).unwrap();
+    let x: Vec<f64> = case.input(2).iter().map(|v| f64::from(*v)).collect();
+    let all = naive.gradient("fc.bias", &x, &[3, 0], 0.1, 1e-5);
+    let some = naive.gradient_at("fc.bias", &[7, 0], &x, &[3, 0], 0.1, 1e-5);
+    assert_close(&some, &[all[7], all[0]], 0.0, 0.0, "gradient");
+}

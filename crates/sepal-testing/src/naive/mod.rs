@@ -187,18 +187,46 @@ impl Naive {
     }
 
     /// The gradient of the training loss by one parameter, by central differences of step `eps`.
-    /// Runs the network twice per scalar: for small graphs.
+    /// Runs the network twice per scalar: for small parameters of small graphs.
     ///
     /// # Panics
     /// There is no such parameter, or as [`Naive::loss`].
     #[must_use]
     pub fn gradient(&self, path: &str, input: &[f64], labels: &[u32], smoothing: f64, eps: f64) -> Vec<f64> {
-        let at = self.params.get(path).unwrap_or_else(|| panic!("no parameter {path}"));
+        let all: Vec<usize> = (0..self.param(path).len()).collect();
+        self.gradient_at(path, &all, input, labels, smoothing, eps)
+    }
+
+    /// As [`Naive::gradient`], by the elements at `indices` only.
+    ///
+    /// # Panics
+    /// There is no such parameter or element, or as [`Naive::loss`].
+    #[must_use]
+    pub fn gradient_at(
+        &self,
+        path: &str,
+        indices: &[usize],
+        input: &[f64],
+        labels: &[u32],
+        smoothing: f64,
+        eps: f64,
+    ) -> Vec<f64> {
+        let original = self.param(path);
         let mut moved = self.clone();
-        let loss = |x: &[f64]| {
-            moved.params.insert(path.to_owned(), x.to_vec());
-            moved.loss(input, labels, smoothing, Mode::Train)
+        let mut gradient_by = |index: usize| {
+            let loss = |x: &[f64]| {
+                moved.params.insert(path.to_owned(), original.to_vec());
+                if let Some(param) = moved.params.get_mut(path) {
+                    param[index] = x[0];
+                }
+                moved.loss(input, labels, smoothing, Mode::Train)
+            };
+            finite_difference(loss, &[original[index]], eps)[0]
         };
-        finite_difference(loss, at, eps)
+        indices.iter().map(|index| gradient_by(*index)).collect()
+    }
+
+    fn param(&self, path: &str) -> &[f64] {
+        self.params.get(path).unwrap_or_else(|| panic!("no parameter {path}"))
     }
 }
