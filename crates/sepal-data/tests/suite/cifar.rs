@@ -1,8 +1,6 @@
 //! CIFAR's binary files.
 
-mod common;
-
-use common::put;
+use crate::common::put;
 use sepal_data::{DataError, OpenOptions, Splits, open};
 
 fn record(labels: &[u8], tone: u8) -> Vec<u8> {

@@ -1,10 +1,8 @@
 //! Decoding: formats, orientation, grey and alpha, and files that are damaged or dangerous.
 
-mod common;
-
 use std::io::Cursor;
 
-use common::{encode, gradient, put};
+use crate::common::{encode, gradient, put};
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgba};
 use proptest::prelude::*;
 use sepal_data::{DataError, Limits, Picture, decode_picture, is_picture_name, read_picture};

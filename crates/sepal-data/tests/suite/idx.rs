@@ -1,8 +1,6 @@
 //! IDX files, honest and lying.
 
-mod common;
-
-use common::{gz, idx, put};
+use crate::common::{gz, idx, put};
 use proptest::prelude::*;
 use sepal_data::{DataError, OpenOptions, open, open_eval};
 

@@ -1,10 +1,8 @@
 //! Image folders: layouts, mapping by name, splits, and folders that are none.
 
-mod common;
-
 use std::path::Path;
 
-use common::{put, put_picture};
+use crate::common::{put, put_picture};
 use sepal_data::{DataError, OpenOptions, class_counts, open, open_eval};
 
 fn error(path: &Path) -> String {

@@ -1,0 +1,9 @@
+//! The tests of the public interface, one binary so that they link once.
+
+mod cifar;
+mod common;
+mod folder;
+mod idx;
+mod loader;
+mod pictures;
+mod preprocess;
