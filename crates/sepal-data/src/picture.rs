@@ -110,6 +110,9 @@ fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Picture> {
     }
     let format = image::guess_format(bytes)
         .map_err(|_| DataError::picture(name, "not a picture: the contents are not JPEG, PNG, BMP, GIF or WebP"))?;
+    if format == image::ImageFormat::Jpeg {
+        jpeg::check_complete(bytes).map_err(|cause| DataError::picture(name, cause))?;
+    }
     let fail = |e: ImageError| DataError::picture(name, e);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = image::Limits::default();
@@ -120,9 +123,6 @@ fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Picture> {
     if u64::from(width) * u64::from(height) > limits.max_pixels || decoder.total_bytes() > limits.max_alloc {
         let Limits { max_pixels, max_alloc } = *limits;
         return Err(DataError::TooLarge { path: name.into(), width, height, max_pixels, max_alloc });
-    }
-    if format == image::ImageFormat::Jpeg {
-        jpeg::check_complete(bytes).map_err(|cause| DataError::picture(name, cause))?;
     }
     allowed.max_alloc = Some(limits.max_alloc - decoder.total_bytes());
     decoder.set_limits(allowed).map_err(fail)?;

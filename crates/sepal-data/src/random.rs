@@ -108,7 +108,7 @@ mod tests {
     }
 
     const FIXED_ORDER: [u32; 8] = [5, 1, 2, 3, 0, 4, 7, 6];
-    const FIXED_NUMBERS: [u32; 2] = [0; 2];
+    const FIXED_NUMBERS: [u32; 2] = [237_678_024, 212_472_019];
 
     #[test]
     fn every_place_is_equally_likely() {
