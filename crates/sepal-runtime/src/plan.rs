@@ -80,7 +80,7 @@ impl Memory {
 /// before them, packs weights and plans the memory of all activations.
 ///
 /// The plan computes what the model computes in evaluation, to rounding. That weights are finite
-/// is not checked: NaN in, NaN out.
+/// is not checked; what comes of NaN is the caller's business.
 ///
 /// # Errors
 /// The model's graph is not valid or its weights do not fit it; it has more than one input or

@@ -1,4 +1,6 @@
 //! A run allocates nothing, on the calling thread and on the workers.
+//!
+//! A program of its own, because the usual test harness allocates on its main thread meanwhile.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -11,9 +13,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-// One test, so that no other one allocates meanwhile.
-#[test]
-fn a_run_allocates_nothing() {
+fn main() {
     let spec: sepal_zoo::Spec = "mobilenet_v1:width=0.25,activation=prelu".parse().unwrap();
     let graph = sepal_zoo::build(&spec, Some([64, 64]), 10).unwrap();
     let weights = Weights::init(&graph, 3).unwrap();
