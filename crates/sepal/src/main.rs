@@ -1,2 +1,30 @@
-//! The command line.
-fn main() {}
+//! The command line of Sepal.
+
+mod args;
+mod cli;
+mod cmd;
+mod failure;
+mod interrupt;
+mod noise;
+mod output;
+mod pictures;
+mod progress;
+mod target;
+mod threads;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = write!(std::io::stderr().lock(), "{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

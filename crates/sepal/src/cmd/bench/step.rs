@@ -1,0 +1,95 @@
+//! Timing of training steps.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sepal_data::Stream;
+use sepal_graph::Model;
+use sepal_kernels::update::{self, Sgd};
+use sepal_kernels::{Buffer, Exec, Level};
+use sepal_train::{Batch, Engine, EngineOptions, Params, UnitTime};
+
+use super::{Args, Layer, Measured, Memory, layers, sample};
+use crate::failure::{Failure, Result};
+use crate::noise::noise;
+
+/// Passes over the network in a step, each with as many multiply-adds: forward, gradients of the inputs, gradients of the
+/// weights.
+const PASSES: u64 = 3;
+/// The update that is timed.
+const RULE: Sgd = Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+
+pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measured> {
+    let pool = args.threads.pool()?;
+    let graph = &model.graph;
+    let mut params = Params::new(graph, &model.weights)?;
+    let mut engine = Engine::new(graph, &params, args.batch, Arc::clone(&pool), EngineOptions { level })?;
+    let mut velocity = Buffer::zeroed(params.values.len());
+
+    let per_image = graph.input_shape()?.elements();
+    let Some(len) = per_image.checked_mul(args.batch) else {
+        return Err(Failure::usage(format!("a batch of {} is too large", args.batch)));
+    };
+    let images = noise(len, 1);
+    let classes = u32::try_from(graph.output_shape()?.elements()).unwrap_or(u32::MAX);
+    let mut stream = Stream::new(1, 0, 0, "labels");
+    let labels: Vec<u32> = (0..args.batch).map(|_| stream.below(classes)).collect();
+
+    let exec = Exec { level, pool: pool.as_ref() };
+    let mut seed = 0;
+    let mut step = || {
+        seed += 1;
+        engine.step(&mut params, &Batch { images: &images, labels: &labels, smoothing: 0.0, seed })?;
+        update::sgd(exec, &RULE, &mut params.values, &params.grads, &mut velocity);
+        Ok(())
+    };
+    let samples = sample(args, &mut step)?;
+    let cost = graph.cost()?;
+    let step_macs = |macs: u64| macs.saturating_mul(PASSES * args.batch as u64);
+
+    let mut rows: Vec<Layer> = Vec::new();
+    if args.profile {
+        let runs = samples.len().clamp(1, 100);
+        engine.start_profile();
+        for _ in 0..runs {
+            seed += 1;
+            engine.step(&mut params, &Batch { images: &images, labels: &labels, smoothing: 0.0, seed })?;
+        }
+        let times = engine.profile();
+        let macs = by_unit(&times, cost.rows.iter().map(|row| (row.path.as_str(), row.macs)));
+        let row = |(time, macs): (UnitTime, u64)| {
+            let [forward, backward] = [time.forward, time.backward].map(|t| t.as_secs_f64() / runs as f64);
+            let kind = format!("forward {:.3} + backward {:.3} ms", forward * 1e3, backward * 1e3);
+            (time.path, kind, forward + backward, step_macs(macs))
+        };
+        rows = layers(times.into_iter().zip(macs).map(row).collect());
+    }
+    let need = engine.memory(&params);
+    Ok(Measured {
+        samples,
+        params: cost.params,
+        macs: step_macs(cost.macs),
+        memory: Memory {
+            weights: need.parameters,
+            gradients: need.gradients,
+            optimizer: size_of_val(&*velocity),
+            activations: need.arena,
+        },
+        layers: rows,
+    })
+}
+
+/// Multiply-adds of each unit. A unit has the path of its last node; those before it, back to the unit before, are its
+/// own.
+fn by_unit<'a>(units: &[UnitTime], nodes: impl Iterator<Item = (&'a str, u64)>) -> Vec<u64> {
+    let index: HashMap<&str, usize> = units.iter().enumerate().map(|(i, unit)| (unit.path.as_str(), i)).collect();
+    let mut macs = vec![0; units.len()];
+    let mut pending = 0;
+    for (path, own) in nodes {
+        pending += own;
+        if let Some(&unit) = index.get(path) {
+            macs[unit] += std::mem::take(&mut pending);
+        }
+    }
+    macs
+}

@@ -1,0 +1,12 @@
+//! The verbs, a file each: `Args`, as the command line gives them, and `run`.
+
+pub(crate) mod bench;
+pub(crate) mod blocks;
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod run;
+pub(crate) mod summary;
+pub(crate) mod train;

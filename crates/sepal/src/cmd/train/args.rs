@@ -1,0 +1,168 @@
+//! The options of `sepal train`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::args::{self, Pair};
+use crate::threads::Threads;
+
+/// Train a classifier; without DATA on the embedded sample of Fashion-MNIST
+///
+/// DATA is a folder: DATA/{train,val,test}/CLASS/*.jpg, DATA/CLASS/*.jpg, the IDX files of MNIST and its kin, or CIFAR's
+/// binary files. Values come from the defaults for the data, then the recipe file, then the environment (SEPAL_EPOCHS
+/// and so on), then the options. The run folder holds the resolved recipe, metrics, curves, checkpoints and the state to
+/// resume from. Ctrl-C finishes the batch, writes the checkpoint and says how to go on.
+#[derive(clap::Args, Debug, Clone)]
+#[command(after_help = "\
+Examples:
+  sepal train
+  sepal train photos --epochs 30 --batch 32 --size 160
+  sepal train photos --model mobilenet_v1:width=0.25 --opt adamw --lr 0.001 --out runs/small
+  sepal train photos --recipe mine.toml --seed 2 --progress plain
+  sepal train photos --init runs/mobilenet_v1 --freeze 'block*' --epochs 5
+  sepal train --resume runs/mobilenet_v1")]
+pub(crate) struct Args {
+    /// Folder of the data [default: the embedded sample]
+    #[arg(env = "SEPAL_DATA", hide_env = true)]
+    pub(super) data: Option<PathBuf>,
+    /// The network: a name with options, see `sepal models`
+    #[arg(long, value_name = "SPEC", env = "SEPAL_MODEL", hide_env = true)]
+    pub(super) model: Option<String>,
+    /// Recipe (TOML); a run's recipe.toml is one
+    #[arg(long, value_name = "FILE", env = "SEPAL_RECIPE", hide_env = true)]
+    pub(super) recipe: Option<PathBuf>,
+    /// Passes over the training pictures
+    #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_hyphen_values = true)]
+    pub(super) epochs: Option<usize>,
+    /// Pictures a step
+    #[arg(short, long, value_name = "N", env = "SEPAL_BATCH", hide_env = true, value_parser = args::count, visible_alias = "batch-size")]
+    pub(super) batch: Option<usize>,
+    /// Height and width of the input in pixels
+    #[arg(long, value_name = "N", env = "SEPAL_SIZE", hide_env = true, value_parser = args::count, visible_alias = "img-size", alias = "imgsz")]
+    pub(super) size: Option<usize>,
+    /// Seed of weights, order, augmentation and dropout
+    #[arg(long, value_name = "N", env = "SEPAL_SEED", hide_env = true)]
+    pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) fit: Fit,
+    #[command(flatten)]
+    pub(super) augment: Augment,
+    #[command(flatten)]
+    pub(super) from: From,
+    #[command(flatten)]
+    pub(super) machine: Machine,
+}
+
+/// How weights are updated.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Optimization")]
+pub(super) struct Fit {
+    /// Optimizer: sgd, adamw, rmsprop
+    #[arg(long, value_name = "NAME", env = "SEPAL_OPT", hide_env = true)]
+    pub(super) opt: Option<String>,
+    /// Peak learning rate
+    #[arg(long, value_name = "LR", env = "SEPAL_LR", hide_env = true, allow_hyphen_values = true)]
+    pub(super) lr: Option<f64>,
+    /// Schedule after the warm-up: cosine, step, constant
+    #[arg(long, value_name = "NAME", env = "SEPAL_SCHED", hide_env = true)]
+    pub(super) sched: Option<String>,
+    /// Epochs, also a part of one, over which the learning rate rises
+    #[arg(long, value_name = "N", env = "SEPAL_WARMUP_EPOCHS", hide_env = true, allow_hyphen_values = true)]
+    pub(super) warmup_epochs: Option<f64>,
+    /// Weight decay
+    #[arg(long, value_name = "X", env = "SEPAL_WEIGHT_DECAY", hide_env = true, allow_hyphen_values = true)]
+    pub(super) weight_decay: Option<f64>,
+    /// Momentum of sgd and rmsprop
+    #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_hyphen_values = true)]
+    pub(super) momentum: Option<f64>,
+    /// Largest norm of the gradient
+    #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_hyphen_values = true)]
+    pub(super) clip_grad: Option<f64>,
+    /// Label smoothing
+    #[arg(long, value_name = "X", env = "SEPAL_SMOOTHING", hide_env = true, allow_hyphen_values = true)]
+    pub(super) smoothing: Option<f32>,
+    /// Decay of the moving average of the weights; 0 turns it off
+    #[arg(long, value_name = "X", env = "SEPAL_EMA", hide_env = true, allow_hyphen_values = true)]
+    pub(super) ema: Option<f64>,
+    /// Parameters that are not trained, by pattern on their paths; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(super) freeze: Vec<String>,
+}
+
+/// What is varied in training pictures.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Augmentation")]
+pub(super) struct Augment {
+    /// Probability of mirroring
+    #[arg(long, value_name = "P", env = "SEPAL_HFLIP", hide_env = true, allow_hyphen_values = true)]
+    pub(super) hflip: Option<f32>,
+    /// Pixels of padding before a random crop
+    #[arg(long, value_name = "N", env = "SEPAL_CROP_PADDING", hide_env = true)]
+    pub(super) crop_padding: Option<usize>,
+    /// Random-resized crop: least and most share of the area
+    #[arg(long, value_name = "A,B", env = "SEPAL_SCALE", hide_env = true)]
+    pub(super) scale: Option<Pair>,
+    /// Random-resized crop: least and most width ÷ height
+    #[arg(long, value_name = "A,B", env = "SEPAL_RATIO", hide_env = true)]
+    pub(super) ratio: Option<Pair>,
+    /// No augmentation
+    #[arg(long, conflicts_with_all = ["hflip", "crop_padding", "scale", "ratio"])]
+    pub(super) no_aug: bool,
+}
+
+/// Where it starts and where it goes.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Data and run")]
+pub(super) struct From {
+    /// Share of each class held out for validation, where the data bring no validation set
+    #[arg(long, value_name = "X", env = "SEPAL_VAL_SPLIT", hide_env = true, allow_hyphen_values = true)]
+    pub(super) val_split: Option<f32>,
+    /// Class names, one a line in the order of their indices
+    #[arg(long, value_name = "FILE", env = "SEPAL_CLASS_MAP", hide_env = true)]
+    pub(super) class_map: Option<PathBuf>,
+    /// Stop at the first picture that cannot be read instead of skipping it
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Run folder [default: runs/NAME, or runs/NAME-2 if that is taken]
+    #[arg(short, long, value_name = "DIR", env = "SEPAL_OUT", hide_env = true, conflicts_with = "resume")]
+    pub(super) out: Option<PathBuf>,
+    /// Go on with an interrupted run [default: the latest under runs]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "init")]
+    pub(super) resume: Option<Option<PathBuf>>,
+    /// Start from the weights of a model file or run; a classifier for other classes starts anew
+    #[arg(long, value_name = "FILE", env = "SEPAL_INIT", hide_env = true)]
+    pub(super) init: Option<PathBuf>,
+}
+
+/// The machine and the display; none of it changes the result.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Machine and display")]
+pub(super) struct Machine {
+    #[command(flatten)]
+    pub(super) threads: Threads,
+    /// Threads that read and augment pictures [default: chosen by the trainer]
+    #[arg(short = 'j', long, value_name = "N", env = "SEPAL_WORKERS", hide_env = true)]
+    pub(super) workers: Option<usize>,
+    /// Steps between checkpoints within an epoch; one is written after each epoch anyway
+    #[arg(long, value_name = "STEPS", env = "SEPAL_CHECKPOINT_EVERY", hide_env = true, value_parser = args::count)]
+    pub(super) checkpoint_every: Option<usize>,
+    /// How progress is shown, on standard error
+    #[arg(long, value_enum, value_name = "HOW", env = "SEPAL_PROGRESS", hide_env = true, default_value_t = Show::Auto)]
+    pub(super) progress: Show,
+}
+
+/// Ways to show progress.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// A bar on a terminal, else plain
+    Auto,
+    /// A bar with throughput and time left
+    Bar,
+    /// A line an epoch
+    Plain,
+    /// A JSON object an epoch
+    Json,
+    /// Nothing
+    None,
+}

@@ -1,0 +1,167 @@
+//! Progress of a run on standard error, and the curves in its folder.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sepal_data::Skipped;
+use sepal_report::{duration, percent};
+use sepal_train::{BatchReport, EpochReport, EpochRow, Observer, Start};
+use serde::Serialize;
+
+use super::args::Show;
+use super::result::write_curves;
+use crate::output::log;
+use crate::progress::Progress;
+
+/// Waiting for pictures longer than this share of the time is worth a word.
+const WAITED: f64 = 0.15;
+
+/// Watches a run.
+pub(super) struct Display {
+    show: Show,
+    run: PathBuf,
+    bar: Option<Progress>,
+    started: Instant,
+    /// Pictures trained on since then.
+    images: usize,
+    epoch: String,
+    told_waiting: bool,
+}
+
+impl Display {
+    pub(super) fn new(show: Show, run: &Path) -> Self {
+        let show = match show {
+            Show::Auto if std::io::IsTerminal::is_terminal(&std::io::stderr()) => Show::Bar,
+            Show::Auto => Show::Plain,
+            show => show,
+        };
+        Self {
+            show,
+            run: run.to_owned(),
+            bar: None,
+            started: Instant::now(),
+            images: 0,
+            epoch: String::new(),
+            told_waiting: false,
+        }
+    }
+
+    /// Whether people read along.
+    pub(super) fn is_talkative(&self) -> bool {
+        matches!(self.show, Show::Auto | Show::Bar | Show::Plain)
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn finish(&mut self) {
+        self.bar = None;
+    }
+
+    fn line(&self, text: &str) {
+        match (&self.bar, self.show) {
+            (Some(bar), _) => bar.line(text),
+            (None, Show::Auto | Show::Bar | Show::Plain) => log(text),
+            (None, Show::Json | Show::None) => {}
+        }
+    }
+
+    fn event(&self, event: &impl Serialize) {
+        if let (Show::Json, Ok(line)) = (self.show, serde_json::to_string(event)) {
+            log(line);
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    Start {
+        epoch: usize,
+        batch: usize,
+        epochs: usize,
+        batches: usize,
+        pictures: usize,
+    },
+    Skipped {
+        path: &'a str,
+        cause: &'a str,
+    },
+    Epoch {
+        #[serde(flatten)]
+        row: &'a EpochRow,
+        epochs: usize,
+        set: Option<&'static str>,
+        best: bool,
+        images_per_second: f64,
+        waited: f64,
+    },
+}
+
+impl Observer for Display {
+    fn start(&mut self, start: &Start) {
+        let Start { epoch, batch, epochs, batches, pictures } = *start;
+        self.event(&Event::Start { epoch, batch, epochs, batches, pictures });
+        if epoch > 0 || batch > 0 {
+            self.line(&format!("resumed after {epoch} of {epochs} epochs and {batch} of {batches} batches"));
+        }
+        self.started = Instant::now();
+        if self.show == Show::Bar {
+            self.bar = Some(Progress::run(epochs * batches, epoch * batches + batch));
+        }
+    }
+
+    fn batch(&mut self, batch: &BatchReport<'_>) {
+        self.images += batch.images;
+        let Some(bar) = &self.bar else { return };
+        let rate = self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.epoch = format!("epoch {}/{}", batch.epoch, batch.epochs);
+        bar.at(batch.step);
+        let running = batch.running;
+        bar.message(format!(
+            "{}  loss {:.3}  acc {:.3}  {rate:.0} images/s",
+            self.epoch,
+            running.loss(),
+            running.accuracy()
+        ));
+    }
+
+    fn skipped(&mut self, skipped: &Skipped) {
+        let Skipped { path, cause, .. } = skipped;
+        self.event(&Event::Skipped { path, cause });
+        self.line(&format!("skipped: {path}: {cause}"));
+    }
+
+    fn measured(&mut self, done: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.message(format!("{}  measuring {done}/{total}", self.epoch));
+        }
+    }
+
+    fn epoch(&mut self, epoch: &EpochReport<'_>) {
+        let EpochReport { row, history, epochs, set, best, images_per_second, waited, .. } = *epoch;
+        self.event(&Event::Epoch { row, epochs, set, best, images_per_second, waited });
+        let left =
+            Duration::from_secs_f64(row.seconds / row.epoch.max(1) as f64 * (epochs - row.epoch.min(epochs)) as f64);
+        let digits = epochs.to_string().len();
+        let measured = match (set, row.top1) {
+            (Some(set), Some(top1)) => format!("  {set} {top1:.4}{}", if best { " best" } else { "" }),
+            _ => String::new(),
+        };
+        self.line(&format!(
+            "epoch {:>digits$}/{epochs}  loss {:.4}  train {:.4}{measured}  {images_per_second:.0} images/s  {} left",
+            row.epoch,
+            row.train_loss,
+            row.train_top1,
+            duration(left),
+        ));
+        if waited > WAITED && !self.told_waiting {
+            self.told_waiting = true;
+            self.line(&format!(
+                "{} of the time is spent waiting for pictures; more --workers may help",
+                percent(waited)
+            ));
+        }
+        if let Err(error) = write_curves(&self.run, history, set) {
+            self.line(&format!("note: no curves: {error}"));
+        }
+    }
+}

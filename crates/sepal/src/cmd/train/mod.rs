@@ -1,0 +1,80 @@
+//! `sepal train`: from pictures to a model.
+
+mod args;
+mod display;
+mod init;
+mod recipe;
+mod result;
+mod start;
+
+use sepal_report::bytes;
+use sepal_train::{TrainMemory, Trainer};
+
+pub(crate) use args::Args;
+use display::Display;
+use result::Done;
+
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::output::{Output, log};
+
+pub(crate) fn run(args: &Args, out: Output) -> Result {
+    let started = match &args.from.resume {
+        Some(run) => start::resume(args, run.as_deref())?,
+        None => start::new(args)?,
+    };
+    let start::Started { mut trainer, data, run } = started;
+    let mut display = Display::new(args.machine.progress, &run);
+    let memory = trainer.memory();
+    if display.is_talkative() {
+        log(start::describe(&trainer, &data, &run, args)?);
+        log(format!("memory   {}", describe_memory(&memory)));
+    }
+    let stop = interrupt::watch()?;
+    let outcome = trainer.run(&mut display, &stop);
+    display.finish();
+    let outcome = outcome?;
+    let done = Done::new(&trainer, outcome, &data, &run, memory.total(), args)?;
+    done.write_pictures(&run);
+    done.show(out)?;
+    out.result(&done.report)?;
+    if done.report.stopped {
+        let command = result::program();
+        log(format!("interrupted; go on with: {command} train --resume {}", run.display()));
+        return Err(Failure::interrupted());
+    }
+    Ok(())
+}
+
+fn describe_memory(memory: &TrainMemory) -> String {
+    let part = |n: usize| bytes(n as u64);
+    format!(
+        "{} at most: activations {}, parameters and gradients {}, optimizer and average {}, pictures ahead {}",
+        part(memory.total()),
+        part(memory.activations),
+        part(memory.parameters + memory.gradients),
+        part(memory.optimizer + memory.ema),
+        part(memory.batches),
+    )
+}
+
+/// Number of pictures that a run trains on, and what it holds out.
+fn describe_data(data: &sepal_data::Splits) -> String {
+    let held = [("val", &data.val), ("test", &data.test)];
+    let held = held.iter().filter_map(|(name, set)| Some(format!(", {} {name}", set.as_ref()?.len())));
+    format!(
+        "{}: {} training pictures{}, {} classes",
+        data.kind,
+        data.train.len(),
+        held.collect::<String>(),
+        data.classes.len()
+    )
+}
+
+/// The network's line.
+fn describe_model(trainer: &Trainer) -> Result<String> {
+    let graph = trainer.model()?.graph;
+    let cost = graph.cost()?;
+    let (params, macs) = (sepal_report::grouped(cost.params), sepal_report::short(cost.macs));
+    Ok(format!("{} on {}: {params} params, {macs} MACs", graph.name, graph.input_shape()?))
+}

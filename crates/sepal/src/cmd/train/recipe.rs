@@ -1,0 +1,258 @@
+//! From defaults, recipe file, environment and options to the recipe of a run.
+
+use std::path::Path;
+
+use sepal_data::{RandomResizedCrop, Splits};
+use sepal_graph::Model;
+use sepal_train::{Optimizer, Preprocessing, Recipe, Resize, Schedule};
+
+use super::args::Args;
+use crate::failure::{Failure, Result};
+
+/// A warm-up that nobody asked for takes at most this share of the epochs.
+const WARMUP_SHARE: f64 = 0.2;
+
+/// A recipe file, and which fields it sets.
+#[derive(Debug)]
+pub(super) struct File {
+    table: toml::Table,
+    recipe: Recipe,
+}
+
+impl File {
+    /// Reads and checks it.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::from(error).context(format!("cannot read the recipe {name}")))?;
+        let recipe = Recipe::from_toml(&text, &name.to_string())?;
+        let table = toml::from_str(&text).map_err(|error| Failure::from(error).context(name))?;
+        Ok(Self { table, recipe })
+    }
+
+    /// The data that the recipe names.
+    pub(super) fn data(&self) -> Option<&Path> {
+        self.recipe.data.as_deref()
+    }
+
+    /// The share it holds out.
+    pub(super) fn val_split(&self) -> Option<f32> {
+        self.recipe.val_split
+    }
+
+    /// Its seed, if it has one.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.table.contains_key("seed").then_some(self.recipe.seed)
+    }
+}
+
+/// The recipe of a new run on `data`; `from` is the model whose weights it starts from, if it is not to start anew.
+pub(super) fn resolve(args: &Args, file: Option<&File>, from: Option<&Model>, data: &Splits) -> Result<Recipe> {
+    let mut recipe = Recipe::for_data(data)?;
+    if let Some(model) = from {
+        follow(&mut recipe, model);
+    }
+    if let Some(file) = file {
+        recipe = overlay(&recipe, file)?;
+    }
+    let asked_for = |key: &str| file.is_some_and(|file| file.table.contains_key(key));
+    apply(args, &mut recipe)?;
+    if args.fit.warmup_epochs.is_none() && !asked_for("warmup_epochs") {
+        recipe.warmup_epochs = recipe.warmup_epochs.min(WARMUP_SHARE * recipe.epochs as f64);
+    }
+    if args.fit.sched.is_none() && !asked_for("schedule") {
+        // Milestones are epochs: those of another number of epochs would mean nothing.
+        if let Schedule::Step { .. } = recipe.schedule {
+            recipe.schedule = named_schedule("step", recipe.epochs)?;
+        }
+    }
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// Takes from a model what its weights were trained with: network, size, preprocessing.
+fn follow(recipe: &mut Recipe, model: &Model) {
+    if let Ok(spec) = model.graph.name.parse::<sepal_zoo::Spec>() {
+        recipe.model = spec.to_string();
+    }
+    let Some(of) = &model.meta.preprocessing else { return };
+    if of.size[0] == of.size[1] {
+        recipe.size = of.size[0];
+    }
+    let (resize, crop_pct) = match of.resize {
+        sepal_graph::Resize::ShortSide { crop_pct } => (Resize::ShortSide, crop_pct),
+        sepal_graph::Resize::Squash | sepal_graph::Resize::Exact => (Resize::Squash, recipe.preprocessing.crop_pct),
+    };
+    recipe.preprocessing =
+        Preprocessing { resize, crop_pct, filter: of.filter, mean: Some(of.mean), std: Some(of.std) };
+}
+
+/// The recipe that the command line asks for when a run with the recipe `before` is resumed.
+pub(super) fn of_resumed(args: &Args, before: &Recipe) -> Result<Recipe> {
+    let mut recipe = before.clone();
+    if let Some(path) = &args.recipe {
+        recipe = overlay(&recipe, &File::read(path)?)?;
+    }
+    apply(args, &mut recipe)?;
+    // Where the data are may change; that they are the same is checked when they are read.
+    recipe.data.clone_from(&before.data);
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// `base` with the fields that `file` sets. A table of the file (`[augment]`, `[optimizer]`) is taken whole.
+fn overlay(base: &Recipe, file: &File) -> Result<Recipe> {
+    let mut table: toml::Table = toml::from_str(&base.to_toml())?;
+    table.extend(file.table.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(Recipe::from_toml(&toml::to_string(&table)?, "recipe")?)
+}
+
+/// Sets what the command line (or the environment) says.
+pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
+    fn set<T: Clone>(field: &mut T, value: &Option<T>) {
+        if let Some(value) = value {
+            *field = value.clone();
+        }
+    }
+    let Args { data, model, epochs, batch, size, seed, fit, augment, from, machine, recipe: _ } = args;
+    if data.is_some() {
+        recipe.data.clone_from(data);
+    }
+    if let Some(model) = model {
+        // Checked here, so that a wrong name is an error before any data are read, and stored in one form.
+        recipe.model = model.parse::<sepal_zoo::Spec>()?.to_string();
+    }
+    set(&mut recipe.epochs, epochs);
+    set(&mut recipe.batch, batch);
+    set(&mut recipe.size, size);
+    set(&mut recipe.seed, seed);
+    set(&mut recipe.workers, &machine.workers);
+    recipe.strict |= from.strict;
+    if from.val_split.is_some() {
+        recipe.val_split = from.val_split;
+    }
+
+    if let Some(name) = &fit.opt {
+        let optimizer = Optimizer::named(name).ok_or_else(|| unknown("optimizer", name, &Optimizer::NAMES))?;
+        if std::mem::discriminant(&optimizer) != std::mem::discriminant(&recipe.optimizer) {
+            recipe.optimizer = optimizer;
+        }
+    }
+    if let Some(value) = fit.momentum {
+        match &mut recipe.optimizer {
+            Optimizer::Sgd { momentum, nesterov } => {
+                *momentum = value;
+                *nesterov &= value > 0.0;
+            }
+            Optimizer::Rmsprop { momentum, .. } => *momentum = value,
+            Optimizer::Adamw { .. } => {
+                return Err(Failure::usage("--momentum is for sgd and rmsprop: adamw has betas, set in a recipe"));
+            }
+        }
+    }
+    if let Some(name) = &fit.sched {
+        recipe.schedule = named_schedule(name, recipe.epochs)?;
+    }
+    recipe.lr = fit.lr.or(recipe.lr);
+    recipe.weight_decay = fit.weight_decay.or(recipe.weight_decay);
+    recipe.clip_grad = fit.clip_grad.or(recipe.clip_grad);
+    set(&mut recipe.warmup_epochs, &fit.warmup_epochs);
+    set(&mut recipe.label_smoothing, &fit.smoothing);
+    set(&mut recipe.ema_decay, &fit.ema);
+    if !fit.freeze.is_empty() {
+        recipe.freeze.clone_from(&fit.freeze);
+    }
+
+    if augment.no_aug {
+        recipe.augment = sepal_data::Augment::default();
+    }
+    set(&mut recipe.augment.hflip, &augment.hflip);
+    if augment.crop_padding.is_some() {
+        recipe.augment.crop_padding = augment.crop_padding.filter(|&pixels| pixels > 0);
+    }
+    if augment.scale.is_some() || augment.ratio.is_some() {
+        let crop = recipe.augment.random_resized_crop.get_or_insert_with(RandomResizedCrop::default);
+        set(&mut crop.scale, &augment.scale.map(|pair| pair.0));
+        set(&mut crop.ratio, &augment.ratio.map(|pair| pair.0));
+    }
+    Ok(())
+}
+
+fn named_schedule(name: &str, epochs: usize) -> Result<Schedule> {
+    Schedule::named(name, epochs).ok_or_else(|| unknown("schedule", name, &Schedule::NAMES))
+}
+
+fn unknown(what: &str, name: &str, there: &[&str]) -> Failure {
+    Failure::usage(format!("unknown {what} `{name}`")).hint(format!("there are: {}", there.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &[&str]) -> Args {
+        Line::try_parse_from(std::iter::once(&"train").chain(words)).unwrap().args
+    }
+
+    fn resolved(words: &[&str], file: Option<&str>) -> Result<Recipe> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.toml");
+        let file = file.map(|text| {
+            std::fs::write(&path, text).unwrap();
+            File::read(&path).unwrap()
+        });
+        resolve(&args(words), file.as_ref(), None, &sepal_data::sample().unwrap())
+    }
+
+    #[test]
+    fn options_win_over_the_file_and_the_file_over_defaults() {
+        let file = "epochs = 7\nseed = 3\n[augment]\nhflip = 0.25\n";
+        let recipe = resolved(&["--epochs", "9", "--opt", "adamw"], Some(file)).unwrap();
+        assert_eq!((recipe.epochs, recipe.seed, recipe.batch), (9, 3, Recipe::default().batch));
+        assert_eq!((recipe.augment.hflip, recipe.augment.crop_padding), (0.25, None));
+        assert!(matches!(recipe.optimizer, Optimizer::Adamw { .. }));
+        assert_eq!(recipe.lr(), 2e-3);
+    }
+
+    #[test]
+    fn a_short_run_has_a_short_warm_up() {
+        assert_eq!(resolved(&["--epochs", "1"], None).unwrap().warmup_epochs, 0.2);
+        let recipe = resolved(&["--epochs", "2", "--warmup-epochs", "1.5"], None).unwrap();
+        assert_eq!(recipe.warmup_epochs, 1.5);
+    }
+
+    #[test]
+    fn augmentation_flags() {
+        let none = resolved(&["--no-aug"], None).unwrap();
+        assert_eq!(none.augment, sepal_data::Augment::default());
+        let crop = resolved(&["--scale", "0.5,1", "--crop-padding", "0"], None).unwrap().augment;
+        assert_eq!(crop.random_resized_crop.unwrap().scale, [0.5, 1.0]);
+        assert_eq!(crop.crop_padding, None);
+    }
+
+    #[test]
+    fn wrong_values_are_wrong_command_lines() {
+        for words in [
+            ["--lr", "-1"],
+            ["--opt", "sgdd"],
+            ["--sched", "cos"],
+            ["--smoothing", "1"],
+            ["--model", "mobilenet_v1:width=0"],
+            ["--hflip", "2"],
+            ["--scale", "0.9,0.1"],
+            ["--freeze", "["],
+        ] {
+            assert_eq!(resolved(&words, None).unwrap_err().code(), 2, "{words:?}");
+        }
+        let adam = resolved(&["--opt", "adamw", "--momentum", "0.5"], None).unwrap_err();
+        assert_eq!(adam.code(), 2);
+    }
+}

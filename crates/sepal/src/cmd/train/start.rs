@@ -1,0 +1,201 @@
+//! Everything before the first batch.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sepal_data::{OpenOptions, Splits, Subset, stratified};
+use sepal_graph::{Meta, Model, Weights};
+use sepal_train::{CheckpointEvery, Recipe, RunFolder, State, TrainOptions, Trainer};
+use sepal_zoo::Spec;
+
+use super::args::Args;
+use super::{describe_data, describe_model, init, recipe};
+use crate::failure::{Failure, Result};
+use crate::output::log;
+use crate::target::open_model;
+
+/// Where runs go if nothing else is said.
+const RUNS: &str = "runs";
+
+/// A run that is ready.
+pub(super) struct Started {
+    pub(super) trainer: Trainer,
+    pub(super) data: Splits,
+    pub(super) run: PathBuf,
+}
+
+/// A new run.
+pub(super) fn new(args: &Args) -> Result<Started> {
+    if let Some(model) = &args.model {
+        // Before anything is read.
+        model.parse::<Spec>()?;
+    }
+    let file = args.recipe.as_deref().map(recipe::File::read).transpose()?;
+    let from = args.from.init.as_deref().map(|path| Ok::<_, Failure>((path, open_model(path)?))).transpose()?;
+    let path = args.data.clone().or_else(|| file.as_ref().and_then(|file| file.data().map(Path::to_owned)));
+    let data = open_data(
+        path.as_deref(),
+        OpenOptions {
+            val_split: args.from.val_split.or(file.as_ref().and_then(recipe::File::val_split)),
+            seed: args.seed.or(file.as_ref().and_then(recipe::File::seed)).unwrap_or_default(),
+            class_map: args.from.class_map.clone(),
+            ..OpenOptions::default()
+        },
+    )?;
+    let mut recipe = recipe::resolve(args, file.as_ref(), from.as_ref().map(|(_, model)| model), &data)?;
+    recipe.data = path;
+
+    let spec: Spec = recipe.model.parse()?;
+    let graph = sepal_zoo::build(&spec, Some([recipe.size; 2]), data.classes.len())?;
+    let mut weights = Weights::init(&graph, recipe.seed)?;
+    if let Some((path, model)) = &from {
+        let taken = init::transfer(model, path, &graph, &data.classes, &mut weights)?;
+        let anew =
+            if taken.anew.is_empty() { String::new() } else { format!("; starting anew: {}", taken.anew.join(", ")) };
+        log(format!("took {} tensors from {}{anew}", taken.tensors, path.display()));
+    }
+    let meta = Meta { provenance: provenance(&recipe, &data, args), ..Meta::default() };
+    let model = Model::new(graph, weights, meta)?;
+
+    let folder = match &args.from.out {
+        Some(out) => RunFolder::create(out, &recipe)?,
+        None => RunFolder::create_named(Path::new(RUNS), spec.network().name, &recipe)?,
+    };
+    let run = folder.path().to_owned();
+    let trainer = match Trainer::new(model, &data, &recipe, options(args, folder)?) {
+        Ok(trainer) => trainer,
+        Err(error) => {
+            take_back(&run);
+            return Err(error.into());
+        }
+    };
+    Ok(Started { trainer, data, run })
+}
+
+/// A run that was interrupted.
+pub(super) fn resume(args: &Args, run: Option<&Path>) -> Result<Started> {
+    let run = match run {
+        Some(run) => run.to_owned(),
+        None => latest(Path::new(RUNS))?,
+    };
+    if args.from.class_map.is_some() {
+        return Err(Failure::usage("--class-map is for a new run: this one has its classes"));
+    }
+    let mut state = State::read(&run)?;
+    let asked = recipe::of_resumed(args, &state.recipe)?;
+    state.check_recipe(&asked)?;
+    (state.recipe.workers, state.recipe.strict) = (asked.workers, asked.strict);
+    let Recipe { data: path, val_split, seed, .. } = &state.recipe;
+    let path = args.data.as_deref().or(path.as_deref());
+    // The sample has its classes already.
+    let classes = path.map(|_| state.meta.classes.clone());
+    let data = open_data(path, OpenOptions { val_split: *val_split, seed: *seed, classes, ..OpenOptions::default() })?;
+    let folder = RunFolder::open(&run)?;
+    let trainer = Trainer::resume(state, &data, options(args, folder)?)?;
+    Ok(Started { trainer, data, run })
+}
+
+fn options(args: &Args, run: RunFolder) -> Result<TrainOptions> {
+    let checkpoint =
+        args.machine.checkpoint_every.map_or_else(CheckpointEvery::default, |n| CheckpointEvery::Steps(n as u64));
+    Ok(TrainOptions { pool: args.machine.threads.pool()?, run: Some(run), checkpoint, ..TrainOptions::default() })
+}
+
+/// The data at `path`, or the embedded sample.
+fn open_data(path: Option<&Path>, options: OpenOptions) -> Result<Splits> {
+    let data = match path {
+        Some(path) => sepal_data::open(path, &options)?,
+        None => sample(&options)?,
+    };
+    for note in &data.notes {
+        log(format!("note: {note}"));
+    }
+    Ok(data)
+}
+
+/// The embedded sample, a part of it held out for validation if that was asked for.
+fn sample(options: &OpenOptions) -> Result<Splits> {
+    if options.class_map.is_some() {
+        return Err(Failure::usage("--class-map is for a folder of DATA: the embedded sample has its classes"));
+    }
+    let mut data = sepal_data::sample()?;
+    match options.val_split {
+        None | Some(0.0) => Ok(data),
+        Some(share) if !(0.0..1.0).contains(&share) => {
+            Err(Failure::usage(format!("--val-split is {share}, must be at least 0 and below 1")))
+        }
+        Some(share) => {
+            let (train, val) = stratified(data.train.as_ref(), share, options.seed);
+            data.val = Some(Arc::new(Subset::new(Arc::clone(&data.train), val)?));
+            data.train = Arc::new(Subset::new(Arc::clone(&data.train), train)?);
+            Ok(data)
+        }
+    }
+}
+
+/// Where the weights come from, for who finds the file.
+fn provenance(recipe: &Recipe, data: &Splits, args: &Args) -> std::collections::BTreeMap<String, String> {
+    let text = |key: &str, value: String| (key.to_owned(), value);
+    let source = recipe.data.as_ref().map_or(data.kind.to_owned(), |path| path.display().to_string());
+    let init = args.from.init.as_ref().map(|path| text("init", path.display().to_string()));
+    [
+        text("network", recipe.model.clone()),
+        text("data", source),
+        text("seed", recipe.seed.to_string()),
+        text("software", format!("sepal {}", env!("CARGO_PKG_VERSION"))),
+    ]
+    .into_iter()
+    .chain(init)
+    .collect()
+}
+
+/// The run that was touched last.
+fn latest(runs: &Path) -> Result<PathBuf> {
+    let touched = |folder: PathBuf| -> Option<(SystemTime, PathBuf)> {
+        let state = folder.join("state.safetensors").metadata().ok()?;
+        Some((state.modified().ok()?, folder))
+    };
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| touched(entry.path())).max();
+    found.map(|(_, folder)| folder).ok_or_else(|| {
+        Failure::failed(format!("there is no run to resume under {}", runs.display()))
+            .hint("name its folder: --resume RUN")
+    })
+}
+
+/// Removes what was just made of a run that cannot start, and nothing else.
+fn take_back(run: &Path) {
+    let _ = std::fs::remove_file(run.join("recipe.toml"));
+    let _ = std::fs::remove_dir(run.join("weights"));
+    let _ = std::fs::remove_dir(run);
+}
+
+/// What people see before training starts.
+pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args) -> Result<String> {
+    let recipe = trainer.recipe();
+    let plan = format!(
+        "{} epochs, batches of {}, {} with a learning rate of {}, seed {}, {} thread(s)",
+        recipe.epochs,
+        recipe.batch,
+        name(&recipe.optimizer),
+        recipe.lr(),
+        recipe.seed,
+        args.machine.threads.count(),
+    );
+    let lines = [
+        format!("model    {}", describe_model(trainer)?),
+        format!("data     {}", describe_data(data)),
+        format!("recipe   {plan}"),
+        format!("run      {}", run.display()),
+    ];
+    Ok(lines.join("\n"))
+}
+
+fn name(optimizer: &sepal_train::Optimizer) -> &'static str {
+    match optimizer {
+        sepal_train::Optimizer::Sgd { .. } => "SGD",
+        sepal_train::Optimizer::Adamw { .. } => "AdamW",
+        sepal_train::Optimizer::Rmsprop { .. } => "RMSprop",
+    }
+}
