@@ -127,7 +127,11 @@ impl<'a> Source<'a> {
     /// What is to be applied to channel block `block`, with its constants in registers.
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> Transform<'a, I> {
-        let affine = self.affine.map(|(scale, shift)| (lanes(isa, scale, block), lanes(isa, shift, block)));
+        // Not `map`: a closure that is not inlined is left without the instructions.
+        let affine = match self.affine {
+            Some((scale, shift)) => Some((lanes(isa, scale, block), lanes(isa, shift, block))),
+            None => None,
+        };
         Transform { affine, act: self.act, block }
     }
 }
@@ -206,7 +210,10 @@ impl<'a> GradSource<'a> {
     /// The constants of channel block `block`, in registers.
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> GradTransform<'a, I> {
-        let norm = self.norm.map(|norm| [norm.k1, norm.k2, norm.k3].map(|k| lanes(isa, k, block)));
+        let norm = match self.norm {
+            Some(NormGrad { k1, k2, k3 }) => Some([lanes(isa, k1, block), lanes(isa, k2, block), lanes(isa, k3, block)]),
+            None => None,
+        };
         GradTransform { source: self.source.transform(isa, block), norm }
     }
 }

@@ -130,9 +130,15 @@ impl Kernel for Item<'_> {
                 unsafe { finish(isa, row_memory.as_ptr(), add, of.epilogue.act, block, out, output.w) }
             }
             if of.stats.is_some() {
-                // SAFETY: the row was just written.
-                let value = |x: usize| unsafe { I::Block::load(isa, out.add(x * LANES)) };
-                running.get_or_insert_with(|| Running::new(isa, value(0))).add(isa, output.w, value);
+                // SAFETY: the row was just written, and is not empty.
+                let first = unsafe { I::Block::load(isa, out) };
+                running.get_or_insert(Running::new(isa, first)).add(
+                    isa,
+                    output.w,
+                    // SAFETY: the row was just written.
+                    #[inline(always)]
+                    |x| unsafe { I::Block::load(isa, out.add(x * LANES)) },
+                );
             }
         }
         if let (Some(stats), Some(running)) = (of.stats, running) {

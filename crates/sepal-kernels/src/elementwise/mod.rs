@@ -42,7 +42,7 @@ pub fn grad(exec: Exec<'_>, dims: &Dims, dz: GradSource<'_>, dx: &mut [f32], wri
 
 /// A value for each pixel of a chunk.
 trait Pixels: Copy + Sync {
-    /// Calls `put(row, value)` for each row of the chunk, in order.
+    /// Calls `put(row, value)` for each row of the chunk, in order; `put` must be `#[inline(always)]`.
     fn each<I: Isa>(&self, isa: I, place: Place, put: impl FnMut(usize, I::Block));
 }
 
@@ -71,19 +71,24 @@ impl<P: Pixels> Kernel for Item<'_, P> {
         let to = self.out.at(self.place.at, self.place.rows * LANES);
         let add = self.write == Write::Add;
         let stream = self.stream;
-        self.pixels.each(isa, self.place, |row, value| {
-            // SAFETY: `row` is a row of this item; streamed outputs are aligned.
-            unsafe {
-                let to = to.add(row * LANES);
-                if stream {
-                    value.stream(isa, to);
-                } else if add {
-                    value.add(isa, I::Block::load(isa, to)).store(isa, to);
-                } else {
-                    value.store(isa, to);
+        self.pixels.each(
+            isa,
+            self.place,
+            #[inline(always)]
+            |row, value| {
+                // SAFETY: `row` is a row of this item; streamed outputs are aligned.
+                unsafe {
+                    let to = to.add(row * LANES);
+                    if stream {
+                        value.stream(isa, to);
+                    } else if add {
+                        value.add(isa, I::Block::load(isa, to)).store(isa, to);
+                    } else {
+                        value.store(isa, to);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -29,7 +29,9 @@ impl<I: Isa> Running<I> {
         Self { origin, sum: zero, squares: zero }
     }
 
-    /// Adds `rows` rows.
+    /// Adds `rows` rows, `value` giving each.
+    ///
+    /// `value` must be `#[inline(always)]`, which a closure can only be where it is an argument.
     #[inline(always)]
     pub(crate) fn add(&mut self, isa: I, rows: usize, value: impl Fn(usize) -> I::Block) {
         let Self { origin, mut sum, mut squares } = *self;
@@ -82,10 +84,15 @@ pub(crate) unsafe fn fill<I: Isa>(
     rows: *const f32,
     count: usize,
 ) {
-    // SAFETY: `row < count`, valid by the caller's promise.
-    let value = |row: usize| unsafe { I::Block::load(isa, rows.add(row * LANES)) };
-    let mut running = Running::new(isa, value(0));
-    running.add(isa, count, value);
+    // SAFETY: there is a first row.
+    let mut running = Running::new(isa, unsafe { I::Block::load(isa, rows) });
+    running.add(
+        isa,
+        count,
+        // SAFETY: `row < count`, valid by the caller's promise.
+        #[inline(always)]
+        |row| unsafe { I::Block::load(isa, rows.add(row * LANES)) },
+    );
     let parts = running.parts(isa);
     // SAFETY: no other worker touches this block of this chunk.
     unsafe { put(isa, dims, stats, chunk, block, parts) }

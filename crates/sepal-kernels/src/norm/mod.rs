@@ -16,7 +16,7 @@ use crate::exec::{Exec, Shared};
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::{Dims, LANES};
 use crate::pass::{self, Place, ROWS};
-use crate::source::{Source, lanes};
+use crate::source::{Source, Transform, lanes};
 use chunk::{APART, PARTS, total};
 
 /// Floats of the statistics of `dims` in chunks of `stat_rows` rows.
@@ -68,13 +68,19 @@ impl Kernel for Statistics<'_> {
         let Place { block, chunk, rows: count, at } = self.place;
         let transform = self.x.transform(isa, block);
         let rows = &self.x.z[at..][..count * LANES];
-        let value = |row: usize| {
-            // SAFETY: `row < count`.
-            let z = unsafe { I::Block::load(isa, rows.as_ptr().add(row * LANES)) };
-            transform.apply(isa, z)
-        };
-        let mut running = Running::new(isa, value(0));
-        running.add(isa, count, value);
+        // SAFETY: a pass has no empty chunks.
+        let first = unsafe { I::Block::load(isa, rows.as_ptr()) };
+        let mut running = Running::new(isa, transform.apply(isa, first));
+        running.add(
+            isa,
+            count,
+            #[inline(always)]
+            |row| {
+                // SAFETY: `row < count`.
+                let z = unsafe { I::Block::load(isa, rows.as_ptr().add(row * LANES)) };
+                transform.apply(isa, z)
+            },
+        );
         let parts = running.parts(isa);
         // SAFETY: an item is one block of one chunk.
         unsafe { put(isa, self.dims, self.stats, chunk, block, parts) }
@@ -119,29 +125,48 @@ impl Kernel for GradSums<'_> {
         let (g, z) = (self.g[at..][..count * LANES].as_ptr(), self.source.z[at..][..count * LANES].as_ptr());
         let zero = I::Block::splat(isa, 0.0);
         let (mut plain, mut moment) = ([zero; APART], [zero; APART]);
-        let step = |plain: &mut I::Block, moment: &mut I::Block, row: usize| {
-            // SAFETY: `row < count`.
-            let (g, z) = unsafe { (I::Block::load(isa, g.add(row * LANES)), I::Block::load(isa, z.add(row * LANES))) };
-            let g = transform.before_act(isa, g, z);
-            *plain = plain.add(isa, g);
-            *moment = g.mul_add(isa, z.sub(isa, mean), *moment);
-        };
         let whole = count / APART * APART;
         let mut row = 0;
-        while row < whole {
-            for apart in 0..APART {
-                step(&mut plain[apart], &mut moment[apart], row + apart);
+        // SAFETY: rows below `count`.
+        unsafe {
+            while row < whole {
+                for apart in 0..APART {
+                    let at = (row + apart) * LANES;
+                    step(isa, &transform, mean, g.add(at), z.add(at), &mut plain[apart], &mut moment[apart]);
+                }
+                row += APART;
             }
-            row += APART;
-        }
-        while row < count {
-            step(&mut plain[0], &mut moment[0], row);
-            row += 1;
+            while row < count {
+                let at = row * LANES;
+                step(isa, &transform, mean, g.add(at), z.add(at), &mut plain[0], &mut moment[0]);
+                row += 1;
+            }
         }
         let parts = [total(isa, plain), total(isa, moment)];
         // SAFETY: an item is one block of one chunk.
         unsafe { put(isa, self.dims, self.partial, chunk, block, parts) }
     }
+}
+
+/// Adds one pixel to the sums.
+///
+/// # Safety
+/// `g` and `z` are valid for sixteen floats.
+#[inline(always)]
+unsafe fn step<I: Isa>(
+    isa: I,
+    transform: &Transform<'_, I>,
+    mean: I::Block,
+    g: *const f32,
+    z: *const f32,
+    plain: &mut I::Block,
+    moment: &mut I::Block,
+) {
+    // SAFETY: by the caller's promise.
+    let (g, z) = unsafe { (I::Block::load(isa, g), I::Block::load(isa, z)) };
+    let g = transform.before_act(isa, g, z);
+    *plain = plain.add(isa, g);
+    *moment = g.mul_add(isa, z.sub(isa, mean), *moment);
 }
 
 #[cfg(test)]

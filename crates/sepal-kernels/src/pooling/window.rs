@@ -5,7 +5,7 @@ use crate::exec::Shared;
 use crate::geometry::Write;
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::LANES;
-use crate::source::{GradSource, Source};
+use crate::source::{GradSource, Source, Transform};
 use std::ops::Range;
 
 /// The part of a window inside the picture, and its size with the padding that counts.
@@ -32,7 +32,7 @@ impl Window {
         Self { rows, cols, padded: height * width }
     }
 
-    /// Calls `visit` with the pixel number of each pixel inside, in reading order.
+    /// Calls `visit`, which must be `#[inline(always)]`, with the number of each pixel inside, in reading order.
     #[inline(always)]
     fn each(&self, width: usize, mut visit: impl FnMut(usize)) {
         for y in self.rows.clone() {
@@ -75,11 +75,6 @@ impl Kernel for Forward<'_> {
         let (at, len) = image(&input, block, self.plane % output.n);
         let picture = &self.x.z[at..][..len];
         let transform = self.x.transform(isa, block);
-        let value = |pixel: usize| {
-            // SAFETY: a pixel inside the picture.
-            let z = unsafe { I::Block::load(isa, picture.as_ptr().add(pixel * LANES)) };
-            transform.apply(isa, z)
-        };
         let (at, len) = image(&output, block, self.plane % output.n);
         let out = self.out.at(at, len);
         for y in 0..output.h {
@@ -87,13 +82,26 @@ impl Kernel for Forward<'_> {
                 let window = Window::new(self.pool, y, x);
                 let mut result = None;
                 match kind {
-                    Kind::Max => window.each(input.w, |pixel| {
-                        let value = value(pixel);
-                        result = Some(result.map_or(value, |best: I::Block| best.max(isa, value)));
-                    }),
+                    Kind::Max => window.each(
+                        input.w,
+                        #[inline(always)]
+                        |pixel| {
+                            // SAFETY: a pixel inside the picture.
+                            let value = unsafe { value(isa, &transform, picture, pixel) };
+                            result = Some(match result {
+                                Some(best) => value.max(isa, best),
+                                None => value,
+                            });
+                        },
+                    ),
                     Kind::Average { count_include_pad } => {
                         let mut sum = I::Block::splat(isa, 0.0);
-                        window.each(input.w, |pixel| sum = sum.add(isa, value(pixel)));
+                        window.each(
+                            input.w,
+                            // SAFETY: a pixel inside the picture.
+                            #[inline(always)]
+                            |pixel| sum = sum.add(isa, unsafe { value(isa, &transform, picture, pixel) }),
+                        );
                         result = Some(sum.mul(isa, I::Block::splat(isa, window.share(count_include_pad))));
                     }
                 }
@@ -133,7 +141,6 @@ impl Kernel for Backward<'_> {
         let (at, len) = image(&output, block, number);
         let (g, z) = (&self.dz.g[at..][..len], &self.dz.source.z[at..][..len]);
         let (transform, grad) = (self.x.transform(isa, block), self.dz.transform(isa, block));
-        let splat = |value: f32| I::Block::splat(isa, value);
         for y in 0..output.h {
             for x in 0..output.w {
                 let window = Window::new(self.pool, y, x);
@@ -143,44 +150,77 @@ impl Kernel for Backward<'_> {
                     let (g, z) = (I::Block::load(isa, g.as_ptr().add(at)), I::Block::load(isa, z.as_ptr().add(at)));
                     grad.apply(isa, g, z)
                 };
-                let add = |pixel: usize, value: I::Block| {
-                    // SAFETY: a pixel inside the picture; this item's plane.
-                    unsafe {
-                        let to = dx.add(pixel * LANES);
-                        value.add(isa, I::Block::load(isa, to)).store(isa, to);
-                    }
-                };
                 match kind {
                     Kind::Average { count_include_pad } => {
-                        let share = g.mul(isa, splat(window.share(count_include_pad)));
-                        window.each(input.w, |pixel| add(pixel, share));
+                        let share = g.mul(isa, I::Block::splat(isa, window.share(count_include_pad)));
+                        window.each(
+                            input.w,
+                            // SAFETY: a pixel inside the picture, this item's plane.
+                            #[inline(always)]
+                            |pixel| unsafe { add(isa, dx, pixel, share) },
+                        );
                     }
                     Kind::Max => {
                         // The tap of the greatest value so far, lane by lane.
                         let mut best: Option<(I::Block, I::Block)> = None;
                         let mut tap = 0.0;
-                        window.each(input.w, |pixel| {
-                            // SAFETY: a pixel inside the picture.
-                            let z = unsafe { I::Block::load(isa, picture.as_ptr().add(pixel * LANES)) };
-                            let value = transform.apply(isa, z);
-                            best = Some(match best {
-                                None => (value, splat(tap)),
-                                Some((most, at)) => {
-                                    (value.where_gt(isa, most, value, most), value.where_gt(isa, most, splat(tap), at))
-                                }
-                            });
-                            tap += 1.0;
-                        });
+                        window.each(
+                            input.w,
+                            #[inline(always)]
+                            |pixel| {
+                                // SAFETY: a pixel inside the picture.
+                                let value = unsafe { value(isa, &transform, picture, pixel) };
+                                let number = I::Block::splat(isa, tap);
+                                best = Some(match best {
+                                    None => (value, number),
+                                    Some((most, at)) => {
+                                        (value.where_gt(isa, most, value, most), value.where_gt(isa, most, number, at))
+                                    }
+                                });
+                                tap += 1.0;
+                            },
+                        );
                         let Some((_, best)) = best else { continue };
                         tap = 0.0;
-                        window.each(input.w, |pixel| {
-                            let up_to = splat(tap + 0.5).where_gt(isa, best, g, splat(0.0));
-                            add(pixel, best.where_gt(isa, splat(tap - 0.5), up_to, splat(0.0)));
-                            tap += 1.0;
-                        });
+                        let zero = I::Block::splat(isa, 0.0);
+                        window.each(
+                            input.w,
+                            #[inline(always)]
+                            |pixel| {
+                                let up_to = I::Block::splat(isa, tap + 0.5).where_gt(isa, best, g, zero);
+                                let here = best.where_gt(isa, I::Block::splat(isa, tap - 0.5), up_to, zero);
+                                // SAFETY: a pixel inside the picture, this item's plane.
+                                unsafe { add(isa, dx, pixel, here) }
+                                tap += 1.0;
+                            },
+                        );
                     }
                 }
             }
         }
+    }
+}
+
+/// The value of a pixel.
+///
+/// # Safety
+/// The pixel is inside the picture.
+#[inline(always)]
+unsafe fn value<I: Isa>(isa: I, transform: &Transform<'_, I>, picture: &[f32], pixel: usize) -> I::Block {
+    // SAFETY: by the caller's promise.
+    let z = unsafe { I::Block::load(isa, picture.as_ptr().add(pixel * LANES)) };
+    transform.apply(isa, z)
+}
+
+/// Adds to a pixel.
+///
+/// # Safety
+/// The pixel is there and this worker's.
+#[inline(always)]
+unsafe fn add<I: Isa>(isa: I, to: *mut f32, pixel: usize, value: I::Block) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let to = to.add(pixel * LANES);
+        value.add(isa, I::Block::load(isa, to)).store(isa, to);
     }
 }

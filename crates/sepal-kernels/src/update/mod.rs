@@ -144,40 +144,51 @@ impl<R: Rule<N>, const N: usize> Kernel for Item<'_, R, N> {
         let Self { rule, buffers, first, count, gradient } = self;
         let buffers = buffers.map(|buffer| buffer.at(first, count));
         let zeros = [0.0; LANES];
-        // SAFETY: whole lines inside the item, which is this worker's.
-        let step = |buffers: [*mut f32; N], gradient: *const f32| unsafe {
-            let old = buffers.map(|buffer| I::Block::load(isa, buffer));
-            let new = rule.step(isa, old, I::Block::load(isa, gradient));
-            for (buffer, new) in buffers.into_iter().zip(new) {
-                new.store(isa, buffer);
-            }
-        };
         let whole = count / LANES * LANES;
         let mut at = 0;
         while at < whole {
             let gradient = gradient.map_or(zeros.as_ptr(), |gradient| gradient[at..][..LANES].as_ptr());
             // SAFETY: `at + LANES <= count`.
-            step(buffers.map(|buffer| unsafe { buffer.add(at) }), gradient);
+            unsafe { line(isa, rule, buffers.map(|buffer| buffer.add(at)), gradient) }
             at += LANES;
         }
         if at < count {
             // The last line is completed with zeros, in copies.
             let mut lines = [[0.0; LANES]; N];
-            let mut line = zeros;
+            let mut last = zeros;
             let rest = count - at;
             if let Some(gradient) = gradient {
-                line[..rest].copy_from_slice(&gradient[at..]);
+                last[..rest].copy_from_slice(&gradient[at..]);
             }
             // SAFETY: `rest` floats follow in every buffer; lines are longer.
             unsafe {
                 for (line, buffer) in lines.iter_mut().zip(buffers) {
                     line.as_mut_ptr().copy_from_nonoverlapping(buffer.add(at), rest);
                 }
-                step(lines.each_mut().map(|line| line.as_mut_ptr()), line.as_ptr());
+                line(isa, rule, lines.each_mut().map(|line| line.as_mut_ptr()), last.as_ptr());
                 for (line, buffer) in lines.iter().zip(buffers) {
                     buffer.add(at).copy_from_nonoverlapping(line.as_ptr(), rest);
                 }
             }
+        }
+    }
+}
+
+/// Sixteen elements.
+///
+/// # Safety
+/// All pointers are valid for them.
+#[inline(always)]
+unsafe fn line<I: Isa, const N: usize>(isa: I, rule: impl Rule<N>, buffers: [*mut f32; N], gradient: *const f32) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut old = [I::Block::splat(isa, 0.0); N];
+        for (old, buffer) in old.iter_mut().zip(buffers) {
+            *old = I::Block::load(isa, buffer);
+        }
+        let new = rule.step(isa, old, I::Block::load(isa, gradient));
+        for (buffer, new) in buffers.into_iter().zip(new) {
+            new.store(isa, buffer);
         }
     }
 }
