@@ -1,8 +1,9 @@
 //! A product as items: row blocks, and groups of panels where there are few row blocks.
 
-use super::plan::{Cut, Rounds, Side, Window, rows_for, staged_plane};
+use super::ahead::Ahead;
+use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
-use super::tile::{Finish, Left, product};
+use super::tile::{Finish, Left, fence, product};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
 use crate::isa::{Isa, Kernel, Vector};
@@ -13,6 +14,10 @@ use std::ops::Range;
 
 /// Items that keep a handful of workers busy.
 const ITEMS: usize = 16;
+/// Row blocks of one item at most: enough that most of them were prefetched.
+const RUN: usize = 8;
+/// Results of more floats than this will not be found in cache by whoever reads them.
+const STREAMED: usize = 2 * 1024 * 1024;
 
 /// How one product is cut.
 #[derive(Clone, Copy)]
@@ -21,6 +26,8 @@ pub(super) struct Cuts {
     pub window: Window,
     pub rounds: Rounds,
     pub rows: Cut,
+    /// Row blocks of one item.
+    pub runs: Cut,
     pub panels: Cut,
 }
 
@@ -28,24 +35,27 @@ impl Cuts {
     /// `in_place`: nothing will be staged, so that panels can be split at no cost.
     pub(super) fn new(side: Side, window: Window, in_place: bool) -> Self {
         let rounds = side.rounds(window.taps());
-        let rows = Cut::new(window.rows(), rows_for(rounds.planes() * LANES));
+        let rows = Cut::new(window.rows(), rows_for(rounds.planes() * LANES, STAGED)).rounded(4);
+        let runs = Cut::new(rows.pieces(), (rows.pieces() / (2 * ITEMS)).clamp(1, RUN));
         let panels = side.panels();
         let most = if in_place { panels } else { panels.div_ceil(4) };
         let groups = ITEMS.div_ceil(rows.pieces().max(1)).min(most);
-        Self { side, window, rounds, rows, panels: Cut::new(panels, panels.div_ceil(groups)) }
+        Self { side, window, rounds, rows, runs, panels: Cut::new(panels, panels.div_ceil(groups)) }
     }
 
     /// Floats of scratch for a worker.
     pub(super) fn scratch(&self) -> usize {
         let plane = staged_plane(self.rows.size);
-        // Pixels are staged densely, all taps in one round.
-        let dense = (self.window.taps() * self.side.inputs).div_ceil(LANES);
-        let planes = if self.side.inputs < LANES { dense.max(self.rounds.planes()) } else { self.rounds.planes() };
-        planes * plane + if self.window.is_whole() { 0 } else { self.rows.size * LANES }
+        self.rounds.planes_of(&self.side, self.window.taps()) * plane + self.scattered()
+    }
+
+    /// Floats of results that wait to be brought to their places.
+    fn scattered(&self) -> usize {
+        if self.window.is_whole() { 0 } else { self.rows.size * LANES }
     }
 
     fn items(&self) -> usize {
-        self.rows.pieces() * self.panels.pieces()
+        self.runs.pieces() * self.panels.pieces()
     }
 }
 
@@ -74,6 +84,18 @@ impl Job<'_> {
     pub(super) fn run(&self, exec: Exec<'_>) {
         exec.pool.run(self.cuts.items(), &|item, worker| exec.level.dispatch(Item { job: self, item, worker }));
     }
+
+    fn is_dense(&self) -> bool {
+        matches!(self.operand, Operand::Pixels(_))
+    }
+
+    /// Whether the result should go past the caches.
+    pub(super) fn streams(&self) -> bool {
+        self.into.len() > STREAMED
+            && self.cuts.window.is_whole()
+            && self.write == Write::Set
+            && self.out.at(0, self.into.len()).addr() % 64 == 0
+    }
 }
 
 struct Item<'a> {
@@ -88,119 +110,150 @@ impl Kernel for Item<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { job, item, worker } = self;
-        let Cuts { window, rounds, rows: row_cut, panels: panel_cut, .. } = job.cuts;
-        let row_block = item / panel_cut.pieces();
-        let rows = row_cut.get(row_block);
+        let Cuts { side, window, rounds, rows: row_cut, runs, panels: panel_cut } = job.cuts;
         let panels = panel_cut.get(item % panel_cut.pieces());
+        let run = runs.get(item / panel_cut.pieces());
         // SAFETY: this worker's part, one item at a time.
         let scratch = unsafe { job.scratch.part(worker, job.each) };
-        let whole = window.is_whole();
-        let (staged, scattered) = scratch.split_at_mut(if whole { job.each } else { job.each - row_cut.size * LANES });
-        let in_place = window.is_identity();
-        let count = if matches!(job.operand, Operand::Pixels(_)) { 1 } else { rounds.len() };
-        for index in 0..count {
-            let round = rounds.get(index);
-            // SAFETY: the operand has the size `from`, and scratch holds a round's planes.
-            let view = unsafe {
-                if in_place {
-                    job.operand.rows(isa, &job.from, &rows, round.blocks.clone(), staged.as_mut_ptr())
-                } else {
-                    job.operand.stage(isa, &job.from, &window, &rows, &round, staged.as_mut_ptr())
-                }
-            };
-            let mut part =
-                Part { job, view, taps: round.taps, blocks: round.blocks, first: index == 0, last: index + 1 == count };
-            if matches!(job.operand, Operand::Pixels(_)) {
-                part.taps = 0..window.taps();
+        let (staged, scattered) = scratch.split_at_mut(job.each - job.cuts.scattered());
+        let staged = staged.as_mut_ptr();
+        let count = if job.is_dense() { 1 } else { rounds.len() };
+        let in_place = window.is_identity() && !job.is_dense();
+        let streams = job.streams();
+        for row_block in run.clone() {
+            let rows = row_cut.get(row_block);
+            let mut ahead = Ahead::new();
+            if in_place && count == 1 && row_block + 1 < run.end {
+                job.operand.ahead(&mut ahead, &job.from, side.blocks(), &row_cut.get(row_block + 1));
+                ahead.spread(panels.len() * rows.len().div_ceil(I::TILE_ROWS));
             }
-            for panel in panels.clone() {
-                if whole {
-                    let at = panel * job.into.plane() + rows.start * LANES;
-                    // SAFETY: `at` is checked; these rows of this panel are this item's alone.
-                    unsafe { part.panel(isa, panel, &rows, job.out.at(at, rows.len() * LANES)) };
-                } else {
-                    // SAFETY: scratch holds the rows; the pixels of this phase are this item's alone.
-                    unsafe {
-                        part.panel(isa, panel, &rows, scattered.as_mut_ptr());
-                        part.scatter(isa, panel, &rows, scattered);
+            for index in 0..count {
+                let round = rounds.get(index);
+                // SAFETY: the operand has the size `from`, and scratch holds a round's planes.
+                let view = unsafe {
+                    if in_place {
+                        job.operand.rows(isa, &job.from, &rows, round.blocks.clone(), staged)
+                    } else {
+                        job.operand.stage(isa, &job.from, &window, &rows, &round, staged)
                     }
-                }
+                };
+                let part = Part { job, view, round, first: index == 0, last: index + 1 == count, streams };
+                // SAFETY: these rows of these panels are this item's alone, and scratch is as long.
+                unsafe { part.panels(isa, panels.clone(), row_block, &rows, scattered, &mut ahead) };
             }
         }
-        if let Some(stats) = job.stats {
-            for panel in panels {
-                let at = panel * job.into.plane() + rows.start * LANES;
-                // SAFETY: rows this item has just written; nobody else touches this block of the chunk.
-                unsafe {
-                    let written = job.out.at(at, rows.len() * LANES);
-                    norm::fill(isa, &job.into, stats, row_block, panel, written, rows.len());
-                }
-            }
+        if streams {
+            fence();
         }
     }
 }
 
-/// One round of an item.
-struct Part<'a> {
-    job: &'a Job<'a>,
-    view: View,
-    taps: Range<usize>,
-    blocks: Range<usize>,
-    first: bool,
-    last: bool,
+/// One round of one row block.
+pub(super) struct Part<'a> {
+    pub job: &'a Job<'a>,
+    pub view: View,
+    pub round: Round,
+    pub first: bool,
+    pub last: bool,
+    pub streams: bool,
 }
 
 impl Part<'_> {
-    /// Adds this round to rows `rows` of a panel, at `out`.
+    /// Adds this round to `rows` of some panels.
     ///
     /// # Safety
-    /// `out` holds the rows.
+    /// The view holds the rows, `scattered` as many where the window is a phase of a stride, and
+    /// nobody else touches these rows of these panels.
     #[inline(always)]
-    unsafe fn panel<I: Isa>(&self, isa: I, panel: usize, rows: &Range<usize>, out: *mut f32) {
-        let Self { job, view, .. } = self;
-        let Cuts { side, window, .. } = job.cuts;
-        let reach = side.reach(panel);
-        let width = side.width(&reach);
-        let dense = matches!(job.operand, Operand::Pixels(_));
-        let read = if side.groups == 1 { self.blocks.clone() } else { reach.clone() };
-        let channels = side.width(&read);
-        let left = if dense {
-            Left { start: view.start, runs: 1, run_stride: 0, plane: view.plane, channels: width * window.taps() }
-        } else {
-            Left {
-                // SAFETY: the block is one of those in the view.
-                start: unsafe { view.start.add((read.start - self.blocks.start) * view.plane) },
-                runs: self.taps.len(),
-                run_stride: self.blocks.len() * view.plane,
-                plane: view.plane,
-                channels,
-            }
-        };
-        let before = (job.taps_before + self.taps.start) * width + (read.start - reach.start) * LANES;
-        let weights = &job.packed[side.offset(panel) + before * LANES..][..left.runs * left.channels * LANES];
-        let whole = window.is_whole();
-        let Epilogue { bias, add, act } = job.epilogue;
-        let at = panel * job.into.plane() + rows.start * LANES;
-        let finish = Finish {
-            bias: bias.filter(|_| self.first).map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
-            accumulate: whole && (!self.first || job.write == Write::Add),
-            add: add.filter(|_| self.last).map(|add| add[at..][..rows.len() * LANES].as_ptr()),
-            clamp: match act {
-                Act::Relu if self.last => Some([0.0, f32::INFINITY]),
-                Act::Relu6 if self.last => Some([0.0, 6.0]),
-                _ => None,
-            },
-        };
-        // SAFETY: the view and `out` hold the rows, and the slices above are long enough.
-        unsafe { product(isa, left, weights.as_ptr(), finish, rows.len(), out) };
-        if self.last && finish.clamp.is_none() && act != Act::None {
-            for row in 0..rows.len() {
-                // SAFETY: one of the rows just written.
-                unsafe {
-                    let at = out.add(row * LANES);
-                    act.apply(isa, I::Block::load(isa, at), panel).store(isa, at);
+    pub(super) unsafe fn panels<I: Isa>(
+        &self,
+        isa: I,
+        panels: Range<usize>,
+        row_block: usize,
+        rows: &Range<usize>,
+        scattered: &mut [f32],
+        ahead: &mut Ahead,
+    ) {
+        let job = self.job;
+        let whole = job.cuts.window.is_whole();
+        let act = job.epilogue.act;
+        let is_clamp = matches!(act, Act::None | Act::Relu | Act::Relu6);
+        for panel in panels {
+            let at = panel * job.into.plane() + rows.start * LANES;
+            let out = if whole { job.out.at(at, rows.len() * LANES) } else { scattered.as_mut_ptr() };
+            let (left, weights) = self.operands(panel);
+            let mut finish = self.finish(panel, rows, at);
+            finish.statistics &= is_clamp;
+            // SAFETY: the view and `out` hold the rows, and the slices are long enough.
+            let statistics = unsafe { product(isa, left, weights.as_ptr(), finish, rows.len(), out, ahead) };
+            if self.last && !is_clamp {
+                for row in 0..rows.len() {
+                    // SAFETY: one of the rows just written.
+                    unsafe {
+                        let at = out.add(row * LANES);
+                        act.apply(isa, I::Block::load(isa, at), panel).store(isa, at);
+                    }
                 }
             }
+            if let Some(stats) = job.stats.filter(|_| self.last) {
+                // SAFETY: rows just written; nobody else touches this block of the chunk.
+                unsafe {
+                    if is_clamp {
+                        norm::put(isa, &job.into, stats, row_block, panel, statistics);
+                    } else {
+                        norm::fill(isa, &job.into, stats, row_block, panel, out, rows.len());
+                    }
+                }
+            }
+            if !whole {
+                // SAFETY: the pixels of this phase are this item's alone.
+                unsafe { self.scatter(isa, panel, rows, scattered) };
+            }
+        }
+    }
+
+    /// The operands of a panel.
+    #[inline(always)]
+    fn operands(&self, panel: usize) -> (Left, &[f32]) {
+        let Self { job, view, round, .. } = self;
+        let side = job.cuts.side;
+        let reach = side.reach(panel);
+        let width = side.width(&reach);
+        let read = if side.groups == 1 { round.blocks.clone() } else { reach.clone() };
+        let left = if job.is_dense() {
+            let channels = width * job.cuts.window.taps();
+            Left { start: view.start, runs: 1, run_stride: 0, plane: view.plane, channels }
+        } else {
+            Left {
+                start: view.start.wrapping_add((read.start - round.blocks.start) * view.plane),
+                runs: round.taps.len(),
+                run_stride: round.blocks.len() * view.plane,
+                plane: view.plane,
+                channels: side.width(&read),
+            }
+        };
+        let before = (job.taps_before + round.taps.start) * width + (read.start - reach.start) * LANES;
+        let weights = &job.packed[side.offset(panel) + before * LANES..];
+        (left, &weights[..left.runs * left.channels * LANES])
+    }
+
+    /// What happens to the rows of a panel, which begin at `at` of the result.
+    #[inline(always)]
+    fn finish(&self, panel: usize, rows: &Range<usize>, at: usize) -> Finish {
+        let Self { job, first, last, .. } = *self;
+        let Epilogue { bias, add, act } = job.epilogue;
+        let clamp = match act {
+            Act::Relu => Some([0.0, f32::INFINITY]),
+            Act::Relu6 => Some([0.0, 6.0]),
+            _ => None,
+        };
+        Finish {
+            bias: bias.filter(|_| first).map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
+            accumulate: job.cuts.window.is_whole() && (!first || job.write == Write::Add),
+            add: add.filter(|_| last).map(|add| add[at..][..rows.len() * LANES].as_ptr()),
+            clamp: clamp.filter(|_| last),
+            stream: self.streams && first && last && (clamp.is_some() || act == Act::None),
+            statistics: last && job.stats.is_some(),
         }
     }
 

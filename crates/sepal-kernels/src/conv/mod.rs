@@ -8,8 +8,10 @@
 //! Groups read only the channel blocks that they touch; inside these, weights between groups are
 //! packed as zeros. For one channel per group there is [`crate::depthwise`].
 
+mod ahead;
 mod item;
 mod pack;
+mod pixels;
 mod plan;
 mod stage;
 mod tile;
@@ -161,6 +163,8 @@ pub fn backward(
     let (partials, scratch) = scratch.split_at_mut(partials_len);
     let (biases, scratch) = scratch.split_at_mut(biases_len);
     let scratch = Shared::new(scratch);
+    let wants_weights = dw.is_some() || dbias.is_some();
+    let mut fused = None;
     if let Some((dx, write)) = dx {
         assert!(!matches!(x, Operand::Pixels(_)), "pixels have no gradient");
         assert!(dx.len() >= conv.input.len() && packed_back.len() >= packed_back_len(conv));
@@ -182,10 +186,14 @@ pub fn backward(
                 each: cuts.scratch(),
             };
             taps_before += cuts.window.taps();
-            job.run(exec);
+            if wants_weights && weights.can_fuse() {
+                fused = Some(job);
+            } else {
+                job.run(exec);
+            }
         }
     }
-    if dw.is_some() || dbias.is_some() {
+    if wants_weights {
         let [values, gradients] = weights.scratch();
         let job = weight::Job {
             cuts: weights,
@@ -194,6 +202,7 @@ pub fn backward(
             x,
             partials: dw.is_some().then(|| Shared::new(partials)),
             biases: dbias.is_some().then(|| Shared::new(biases)),
+            dx: fused,
             scratch,
             each: values + gradients,
         };

@@ -7,9 +7,7 @@ use std::ops::Range;
 /// Inputs of one product's K loop that are staged at a time; more are added up in several rounds.
 const DEPTH: usize = 1024;
 /// Staged floats that leave room for panels and results in a second-level cache.
-const STAGED: usize = 64 * 1024;
-/// Row blocks are cut at multiples of this: a whole number of tiles on every instruction set.
-const ROWS: usize = 24;
+pub(super) const STAGED: usize = 64 * 1024;
 
 /// The channels of one product: each block of `outputs` reads a range of blocks of `inputs`.
 #[derive(Clone, Copy)]
@@ -112,6 +110,13 @@ impl Rounds {
     pub(super) fn planes(&self) -> usize {
         self.each_taps * self.each_blocks
     }
+
+    /// Planes staged in a round, also if the inputs turn out to be pixels: those are staged densely,
+    /// all taps in one round.
+    pub(super) fn planes_of(&self, side: &Side, taps: usize) -> usize {
+        let dense = if side.inputs < LANES { (taps * side.inputs).div_ceil(LANES) } else { 0 };
+        self.planes().max(dense)
+    }
 }
 
 /// `total` things in pieces of equal size; the last may be smaller.
@@ -128,6 +133,17 @@ impl Cut {
         Self { total, size: total.div_ceil(pieces).max(1) }
     }
 
+    /// Where there are many pieces, about as many, but a multiple of `by`: workers that are as many
+    /// as divide that have the same to do.
+    pub(super) fn rounded(self, by: usize) -> Self {
+        let pieces = self.pieces();
+        if pieces <= by {
+            return self;
+        }
+        let pieces = (pieces + by / 2) / by * by;
+        Self { size: self.total.div_ceil(pieces), ..self }
+    }
+
     pub(super) fn pieces(&self) -> usize {
         self.total.div_ceil(self.size)
     }
@@ -137,9 +153,10 @@ impl Cut {
     }
 }
 
-/// Rows of a block for which `floats` are staged per row.
-pub(super) fn rows_for(floats: usize) -> usize {
-    (STAGED / floats / ROWS).clamp(2, 8) * ROWS
+/// Rows of a block for which `floats` of `all` are staged per row: at least as many as amortise the
+/// loads of weights and of sums, at most as many as amortise them well.
+pub(super) fn rows_for(floats: usize, all: usize) -> usize {
+    (all / floats).clamp(48, 192)
 }
 
 /// Floats from one staged plane to the next: an odd number of cache lines, and one row to spare.

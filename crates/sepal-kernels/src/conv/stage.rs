@@ -1,5 +1,7 @@
 //! Copies of operands: the pixels under each tap, with norm and activation applied on the way.
 
+use super::ahead::Ahead;
+use super::pixels;
 use super::plan::{Round, Window, staged_plane};
 use crate::isa::{Isa, Vector};
 use crate::layout::{Dims, LANES};
@@ -29,6 +31,21 @@ impl<'a> Operand<'a> {
             Self::Values(source) if source.is_plain() => Some(source.z),
             Self::Gradient(source) if source.is_plain() => Some(source.g),
             _ => None,
+        }
+    }
+
+    /// Lists what [`Self::rows`] will read.
+    #[inline(always)]
+    pub(super) fn ahead(&self, ahead: &mut Ahead, dims: &Dims, blocks: usize, rows: &Range<usize>) {
+        match self {
+            Self::Values(source) => ahead.add(source.z, dims.plane(), blocks, rows),
+            Self::Gradient(gradient) => {
+                ahead.add(gradient.g, dims.plane(), blocks, rows);
+                if !gradient.is_plain() {
+                    ahead.add(gradient.source.z, dims.plane(), blocks, rows);
+                }
+            }
+            Self::Pixels(_) => {}
         }
     }
 
@@ -74,7 +91,7 @@ impl<'a> Operand<'a> {
         let view = View { start: scratch, plane };
         if let Self::Pixels(pictures) = self {
             // SAFETY: as promised.
-            unsafe { stage_pixels(isa, pictures, dims, window, rows, scratch) };
+            unsafe { pixels::stage(isa, pictures, dims.c, window, rows, scratch) };
             return view;
         }
         let mut to = scratch;
@@ -229,72 +246,6 @@ unsafe fn gather<I: Isa>(
             for _ in until..end {
                 zero.store(isa, to);
                 to = to.add(LANES);
-            }
-        }
-    }
-}
-
-/// Copies the pixels under each tap, dense over taps and channels, in blocks of sixteen.
-///
-/// # Safety
-/// `to` holds a staged plane for each sixteen values.
-#[inline(always)]
-unsafe fn stage_pixels<I: Isa>(
-    isa: I,
-    pictures: &[f32],
-    dims: &Dims,
-    window: &Window,
-    rows: &Range<usize>,
-    to: *mut f32,
-) {
-    let [down, across] = window.axes;
-    let plane = staged_plane(rows.len());
-    let channels = dims.c;
-    let piece = across.count * channels;
-    // A line of the kernel reads neighbours, so it is one piece of memory.
-    let dense = across.slope == 1;
-    for (index, row) in rows.clone().enumerate() {
-        let (line, x) = (row / across.target, row % across.target);
-        let (image, y) = (line / down.target, line % down.target);
-        let left = (x * across.mul) as isize + across.origin;
-        let inside = left >= 0 && left + across.count as isize <= across.source as isize;
-        for tap_y in 0..down.count {
-            let source_y = (y * down.mul) as isize + down.origin + tap_y as isize * down.slope;
-            let inside_y = source_y >= 0 && source_y < down.source as isize;
-            let line = image * down.source + source_y.max(0) as usize;
-            let first = tap_y * piece;
-            if dense && inside && inside_y {
-                let mut at = (line * across.source + left as usize) * channels;
-                let mut k = first;
-                if at + piece.next_multiple_of(LANES) + LANES <= pictures.len() {
-                    while k < first + piece {
-                        let take = (LANES - k % LANES).min(first + piece - k);
-                        // SAFETY: sixteen floats can be read, as just checked. Those written past the piece
-                        // are this row's and the next row's in the same plane, which are written
-                        // afterwards; the plane has a row to spare.
-                        unsafe {
-                            let value = I::Block::load(isa, pictures.as_ptr().add(at));
-                            value.store(isa, to.add(k / LANES * plane + index * LANES + k % LANES));
-                        }
-                        k += take;
-                        at += take;
-                    }
-                    continue;
-                }
-            }
-            for tap_x in 0..across.count {
-                let source_x = left + tap_x as isize * across.slope;
-                let is_inside = inside_y && source_x >= 0 && source_x < across.source as isize;
-                for channel in 0..channels {
-                    let value = if is_inside {
-                        pictures[(line * across.source + source_x as usize) * channels + channel]
-                    } else {
-                        0.0
-                    };
-                    let k = first + tap_x * channels + channel;
-                    // SAFETY: the plane of `k` holds this row.
-                    unsafe { to.add(k / LANES * plane + index * LANES + k % LANES).write(value) };
-                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The two inner loops of every matrix product here.
 
+use super::ahead::{Ahead, Few, prefetch_now};
 use crate::isa::{Isa, Vector};
 use crate::layout::LANES;
 
@@ -25,15 +26,24 @@ pub(super) struct Finish {
     /// Rows like those of the result.
     pub add: Option<*const f32>,
     pub clamp: Option<[f32; 2]>,
+    /// Whether to store past the caches; [`fence`] must follow.
+    pub stream: bool,
+    /// Whether to take statistics.
+    pub statistics: bool,
 }
 
-/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`.
+/// Origin, sum and sum of squares of rows; see [`crate::norm`].
+pub(super) type Statistics<V> = [V; 3];
+
+/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`, at most 24 or 16.
 macro_rules! with_rows {
-    ($rows:expr, $isa:ident, $tile:ident $arguments:tt) => {
-        with_rows!(@ $rows, $isa, $tile, $arguments,
-            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24)
+    (24, $rows:expr, $tile:ident $arguments:tt) => {
+        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24)
     };
-    (@ $rows:expr, $isa:ident, $tile:ident, $arguments:tt, $($count:literal)*) => {
+    (16, $rows:expr, $tile:ident $arguments:tt) => {
+        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    (@ $rows:expr, $tile:ident, $arguments:tt, $($count:literal)*) => {
         match $rows {
             // A constant block, so that tiles too large for the registers are not even compiled.
             $($count => if const { $count <= I::TILE_ROWS } { with_rows!(! $tile, $count, $arguments) },)*
@@ -53,11 +63,11 @@ pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, us
     })
 }
 
-/// Rows `0..rows` of `left · weights` into `out`, all `[row][16]`.
+/// Rows `0..rows` of `left · weights` into `out`, all `[row][16]`; their statistics, if asked for.
 ///
 /// # Safety
 /// Everything `left`, `finish` and `out` point to is valid for `rows` rows, and `weights` holds
-/// sixteen floats for each value of a row.
+/// sixteen floats for each value of a row. To stream, `out` is aligned to 64 bytes.
 #[inline(always)]
 pub(super) unsafe fn product<I: Isa>(
     isa: I,
@@ -66,16 +76,20 @@ pub(super) unsafe fn product<I: Isa>(
     finish: Finish,
     rows: usize,
     out: *mut f32,
-) {
+    ahead: &mut Ahead,
+) -> Statistics<I::Block> {
+    let mut statistics = [I::Block::splat(isa, 0.0); 3];
     for (row, count) in tiles(rows, I::TILE_ROWS) {
         // SAFETY: these rows are among those promised.
         unsafe {
             let left = Left { start: left.start.add(row * LANES), ..left };
             let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
             let out = out.add(row * LANES);
-            with_rows!(count, isa, product_tile(isa, left, weights, finish, out));
+            let few = ahead.take(left.runs * left.channels / 2);
+            with_rows!(24, count, product_tile(isa, left, weights, finish, out, row == 0, &mut statistics, few));
         }
     }
+    statistics
 }
 
 /// Adds `from[row] · weights[0..16]` to the sum of every row.
@@ -100,6 +114,9 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
     weights: *const f32,
     finish: Finish,
     out: *mut f32,
+    is_first: bool,
+    statistics: &mut Statistics<I::Block>,
+    mut few: Few,
 ) {
     // SAFETY: the promises of `product`, for `ROWS` rows.
     unsafe {
@@ -113,6 +130,8 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
             let mut from = left.start.add(run * left.run_stride);
             for _ in 0..left.channels / LANES {
                 for quarter in 0..4 {
+                    few.one();
+                    few.one();
                     for k in quarter * 4..quarter * 4 + 4 {
                         step(isa, &mut sums, from.add(k), weights.add(k * LANES));
                     }
@@ -141,9 +160,37 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
                 *sum = sum.max(isa, least).min(isa, most);
             }
         }
-        for (row, sum) in sums.into_iter().enumerate() {
-            sum.store(isa, out.add(row * LANES));
+        if finish.stream {
+            for (row, sum) in sums.iter().enumerate() {
+                sum.stream(isa, out.add(row * LANES));
+            }
+        } else {
+            for (row, sum) in sums.iter().enumerate() {
+                sum.store(isa, out.add(row * LANES));
+            }
         }
+        if finish.statistics {
+            let [mut origin, mut total, mut squares] = *statistics;
+            if is_first {
+                origin = sums[0];
+            }
+            for sum in sums {
+                let off = sum.sub(isa, origin);
+                total = total.add(isa, off);
+                squares = off.mul_add(isa, off, squares);
+            }
+            *statistics = [origin, total, squares];
+        }
+    }
+}
+
+/// Makes streamed results visible to other threads before what follows.
+#[inline(always)]
+pub(super) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has it.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
     }
 }
 
@@ -160,12 +207,14 @@ pub(super) unsafe fn correlate<I: Isa>(
     channels: usize,
     to: *mut f32,
     accumulate: bool,
+    ahead: &mut Ahead,
 ) {
     for (first, count) in tiles(channels, I::TILE_ROWS.min(LANES)) {
         // SAFETY: these channels are among those promised.
         unsafe {
             let [x, to] = [x.add(first), to.add(first * LANES).cast_const()];
-            with_rows!(count, isa, correlate_tile(isa, x, dz, rows, to.cast_mut(), accumulate));
+            let few = ahead.take(rows);
+            with_rows!(16, count, correlate_tile(isa, x, dz, rows, to.cast_mut(), accumulate, few));
         }
     }
 }
@@ -178,11 +227,18 @@ unsafe fn correlate_tile<I: Isa, const ROWS: usize>(
     rows: usize,
     to: *mut f32,
     accumulate: bool,
+    mut few: Few,
 ) {
     // SAFETY: the promises of `correlate`.
     unsafe {
+        if accumulate {
+            for channel in 0..ROWS {
+                prefetch_now(to.add(channel * LANES));
+            }
+        }
         let mut sums = [I::Block::splat(isa, 0.0); ROWS];
         for row in 0..rows {
+            few.one();
             let gradient = I::Block::load(isa, dz.add(row * LANES));
             for (channel, sum) in sums.iter_mut().enumerate() {
                 *sum = I::Block::splat(isa, *x.add(row * LANES + channel)).mul_add(isa, gradient, *sum);

@@ -1,8 +1,10 @@
 //! The gradient of the weights: sums over rows, by chunks of row blocks that are added in order.
 
-use super::plan::{Cut, Round, Rounds, Side, Window, rows_for, staged_plane};
+use super::ahead::Ahead;
+use super::item;
+use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
-use super::tile::correlate;
+use super::tile::{correlate, fence};
 use crate::exec::{Exec, Shared};
 use crate::geometry::Conv;
 use crate::isa::{Isa, Kernel, Vector};
@@ -10,7 +12,7 @@ use crate::layout::LANES;
 use std::ops::Range;
 
 /// Partial gradients of all chunks take at most about this many floats ...
-const PARTIALS: usize = 4 * 1024 * 1024;
+const PARTIALS: usize = 2 * 1024 * 1024;
 /// ... and there are at most this many.
 const CHUNKS: usize = 16;
 
@@ -31,16 +33,19 @@ impl Cuts {
         let side = Side::forward(conv);
         let window = Window::forward(conv);
         let rounds = side.rounds(window.taps());
-        let rows = Cut::new(window.rows(), rows_for((rounds.planes() + side.panels()) * LANES));
-        Self::with_rows(side, window, rounds, rows)
-    }
-
-    pub(super) fn with_rows(side: Side, window: Window, rounds: Rounds, rows: Cut) -> Self {
-        let most = (PARTIALS / side.len().max(1)).clamp(2, CHUNKS) & !1;
+        let rows = Cut::new(window.rows(), rows_for((rounds.planes() + side.panels()) * LANES, 2 * STAGED));
+        let most = (PARTIALS / side.len().max(1)).clamp(4, CHUNKS) & !1;
+        let rows = rows.rounded(most);
         let chunks = Cut::new(rows.pieces(), rows.pieces().div_ceil(most).max(1));
         let panels = side.panels();
-        let groups = CHUNKS.div_ceil(2 * chunks.pieces().max(1)).min(panels.div_ceil(4));
+        let groups = (CHUNKS / 2).div_ceil(chunks.pieces().max(1)).min(panels.div_ceil(4));
         Self { side, window, rounds, rows, chunks, panels: Cut::new(panels, panels.div_ceil(groups)) }
+    }
+
+    /// Whether the gradient of the input should be computed from the same staged rows: then all
+    /// panels are needed at a time, and there must be enough chunks for the workers.
+    pub(super) fn can_fuse(&self) -> bool {
+        self.window.is_identity() && self.panels.pieces() == 1 && self.side.panels() <= 128 && self.rounds.len() == 1
     }
 
     /// Floats of the partial gradients of weights, then of biases.
@@ -51,9 +56,7 @@ impl Cuts {
     /// Floats of a worker's scratch: a round of the input, then the gradient.
     pub(super) fn scratch(&self) -> [usize; 2] {
         let plane = staged_plane(self.rows.size);
-        let dense = (self.side.taps * self.side.inputs).div_ceil(LANES);
-        let planes = if self.side.inputs < LANES { dense.max(self.rounds.planes()) } else { self.rounds.planes() };
-        [planes * plane, self.side.panels() * plane]
+        [self.rounds.planes_of(&self.side, self.side.taps) * plane, self.side.panels() * plane]
     }
 }
 
@@ -66,6 +69,8 @@ pub(super) struct Job<'a> {
     pub x: Operand<'a>,
     pub partials: Option<Shared<'a>>,
     pub biases: Option<Shared<'a>>,
+    /// The gradient of the input from the same rows, if [`Cuts::can_fuse`].
+    pub dx: Option<item::Job<'a>>,
     pub scratch: Shared<'a>,
     /// Floats of a worker's scratch.
     pub each: usize,
@@ -77,13 +82,45 @@ impl Job<'_> {
         exec.pool.run(items, &|item, worker| exec.level.dispatch(Item { job: self, item, worker }));
     }
 
+    /// Lists what the row block `rows` will read.
+    #[inline(always)]
+    fn ahead<I: Isa>(&self, ahead: &mut Ahead, rows: &Range<usize>, panels: &Range<usize>) {
+        let Cuts { side, window, .. } = self.cuts;
+        if panels.len() < side.panels() {
+            return;
+        }
+        self.dz.ahead(ahead, &self.conv.output, side.panels(), rows);
+        let tiles = rows.len().div_ceil(I::TILE_ROWS) * if self.dx.is_some() { side.blocks() } else { 0 };
+        let blocks = match self.x {
+            Operand::Pixels(_) => (side.inputs * side.taps).div_ceil(LANES),
+            _ => side.blocks() * side.taps,
+        };
+        let mut steps = side.panels() * blocks * LANES.div_ceil(I::TILE_ROWS) + tiles;
+        if window.is_identity() {
+            self.x.ahead(ahead, &self.conv.input, side.blocks(), rows);
+        }
+        if self.partials.is_none() {
+            steps = tiles;
+        }
+        ahead.spread(steps);
+    }
+
     /// Adds the rows under `x` and `dz` to chunk `chunk`, for one round of inputs.
     ///
     /// # Safety
     /// The views hold `rows` rows; `dz` begins with panel `panels.start`. Nobody else touches these
     /// panels of this chunk.
     #[inline(always)]
-    pub(super) unsafe fn add<I: Isa>(&self, isa: I, place: &Place, rows: usize, round: &Round, x: View, dz: View) {
+    pub(super) unsafe fn add<I: Isa>(
+        &self,
+        isa: I,
+        place: &Place,
+        rows: usize,
+        round: &Round,
+        x: View,
+        dz: View,
+        ahead: &mut Ahead,
+    ) {
         let Some(partials) = self.partials else { return };
         let Cuts { side, .. } = self.cuts;
         let dense = matches!(self.x, Operand::Pixels(_));
@@ -91,28 +128,23 @@ impl Job<'_> {
             let reach = side.reach(panel);
             let width = side.width(&reach);
             let start = place.chunk * side.len() + side.offset(panel);
-            // SAFETY: the panel is among those of the view.
-            let gradient = unsafe { dz.start.add((panel - place.panels.start) * dz.plane) };
-            let to = |k: usize, channels: usize| partials.at(start + k * LANES, channels * LANES);
-            // SAFETY: planes of the view, as `stage` laid them out.
-            let plane = |index: usize| unsafe { x.start.add(index * x.plane) };
-            if dense {
-                let all = width * side.taps;
-                for block in 0..all.div_ceil(LANES) {
+            let gradient = dz.start.wrapping_add((panel - place.panels.start) * dz.plane);
+            // Pixels are one run of blocks without regard to taps.
+            let (taps, blocks, all) = if dense {
+                (0..1, 0..(width * side.taps).div_ceil(LANES), width * side.taps)
+            } else {
+                let blocks = round.blocks.start.max(reach.start)..round.blocks.end.min(reach.end);
+                (round.taps.clone(), blocks, side.inputs)
+            };
+            for (run, tap) in taps.enumerate() {
+                for block in blocks.clone() {
                     let channels = (all - block * LANES).min(LANES);
-                    let to = to(block * LANES, channels);
-                    // SAFETY: the views hold the rows, the tile's bounds are checked.
-                    unsafe { correlate(isa, plane(block), gradient, rows, channels, to, place.accumulate) };
-                }
-                continue;
-            }
-            for (run, tap) in round.taps.clone().enumerate() {
-                for block in round.blocks.start.max(reach.start)..round.blocks.end.min(reach.end) {
-                    let channels = side.width(&(block..block + 1));
-                    let to = to(tap * width + (block - reach.start) * LANES, channels);
-                    let x = plane(run * round.blocks.len() + block - round.blocks.start);
-                    // SAFETY: as above.
-                    unsafe { correlate(isa, x, gradient, rows, channels, to, place.accumulate) };
+                    let k = tap * width + if dense { block } else { block - reach.start } * LANES;
+                    let to = partials.at(start + k * LANES, channels * LANES);
+                    let plane = run * round.blocks.len() + block - if dense { 0 } else { round.blocks.start };
+                    let x = x.start.wrapping_add(plane * x.plane);
+                    // SAFETY: the views hold the rows, the tile's bounds were checked by `at`.
+                    unsafe { correlate(isa, x, gradient, rows, channels, to, place.accumulate, ahead) };
                 }
             }
         }
@@ -179,36 +211,52 @@ impl Kernel for Item<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { job, item, worker } = self;
-        let Cuts { window, rounds, rows: row_cut, chunks, panels: panel_cut, .. } = job.cuts;
+        let Cuts { side, window, rounds, rows: row_cut, chunks, panels: panel_cut } = job.cuts;
         let chunk = item / panel_cut.pieces();
         let panels = panel_cut.get(item % panel_cut.pieces());
         // SAFETY: this worker's part, one item at a time.
         let scratch = unsafe { job.scratch.part(worker, job.each) };
         let (values, gradients) = scratch.split_at_mut(job.cuts.scratch()[0]);
-        let rounds_len = if matches!(job.x, Operand::Pixels(_)) { 1 } else { rounds.len() };
-        for (index, block) in chunks.get(chunk).enumerate() {
+        let is_dense = matches!(job.x, Operand::Pixels(_));
+        let rounds_len = if is_dense { 1 } else { rounds.len() };
+        let identity = window.is_identity() && !is_dense;
+        let streams = job.dx.as_ref().is_some_and(|dx| dx.streams());
+        let blocks = chunks.get(chunk);
+        for (index, block) in blocks.clone().enumerate() {
             let rows = row_cut.get(block);
             let place = Place { chunk, panels: panels.clone(), accumulate: index > 0 };
+            let mut ahead = Ahead::new();
+            if block + 1 < blocks.end {
+                job.ahead::<I>(&mut ahead, &row_cut.get(block + 1), &panels);
+            }
             // SAFETY: the operands have the sizes of the convolution, scratch holds their planes, and
-            // these panels of this chunk are this item's alone.
+            // these panels of this chunk, and these rows of `dx`, are this item's alone.
             unsafe {
                 let (conv, to) = (job.conv, gradients.as_mut_ptr());
                 let dz = job.dz.rows(isa, &conv.output, &rows, panels.clone(), to);
                 job.add_bias(isa, &place, rows.len(), dz);
+                if let Some(dx) = &job.dx {
+                    let round = Round { taps: 0..1, blocks: panels.clone() };
+                    let part = item::Part { job: dx, view: dz, round, first: true, last: true, streams };
+                    part.panels(isa, 0..side.blocks(), block, &rows, &mut [], &mut ahead);
+                }
                 if job.partials.is_none() {
                     continue;
                 }
                 for round in 0..rounds_len {
                     let round = rounds.get(round);
                     let to = values.as_mut_ptr();
-                    let x = if window.is_identity() {
+                    let x = if identity {
                         job.x.rows(isa, &conv.input, &rows, round.blocks.clone(), to)
                     } else {
                         job.x.stage(isa, &conv.input, &window, &rows, &round, to)
                     };
-                    job.add(isa, &place, rows.len(), &round, x, dz);
+                    job.add(isa, &place, rows.len(), &round, x, dz, &mut ahead);
                 }
             }
+        }
+        if streams {
+            fence();
         }
     }
 }
@@ -227,30 +275,35 @@ impl Kernel for Reduce<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { job, panel, partials, dw } = self;
-        let (side, conv) = (job.cuts.side, job.conv);
+        let side = job.cuts.side;
         let [filters, reads] = [side.outputs / side.groups, side.inputs / side.groups];
         let reach = side.reach(panel);
         let width = side.width(&reach);
         let outputs = panel * LANES..(panel * LANES + LANES).min(side.outputs);
-        let each = reads * conv.taps();
+        let each = reads * side.taps;
         // SAFETY: the filters of this panel are this item's alone.
         let dw = unsafe { dw.slice(outputs.start * each, outputs.len() * each) };
-        let mut sums = [0.0; LANES];
+        let chunks = job.cuts.chunks.pieces();
+        let mut sums = [[0.0; LANES]; LANES];
         for tap in 0..side.taps {
-            for index in 0..width {
-                let input = reach.start * LANES + index;
-                let at = side.offset(panel) + (tap * width + index) * LANES;
-                // SAFETY: sixteen floats each; the partial sums are complete and only read now.
-                unsafe {
-                    let mut sum = I::Block::load(isa, partials.at(at, LANES));
-                    for chunk in 1..job.cuts.chunks.pieces() {
-                        sum = sum.add(isa, I::Block::load(isa, partials.at(chunk * side.len() + at, LANES)));
+            for first in (0..width).step_by(LANES) {
+                let count = (width - first).min(LANES);
+                for (index, sums) in sums.iter_mut().enumerate().take(count) {
+                    let at = side.offset(panel) + (tap * width + first + index) * LANES;
+                    // SAFETY: sixteen floats each; the partial sums are complete and only read now.
+                    unsafe {
+                        let mut sum = I::Block::load(isa, partials.at(at, LANES));
+                        for chunk in 1..chunks {
+                            sum = sum.add(isa, I::Block::load(isa, partials.at(chunk * side.len() + at, LANES)));
+                        }
+                        sum.store(isa, sums.as_mut_ptr());
                     }
-                    sum.store(isa, sums.as_mut_ptr());
                 }
+                let input = reach.start * LANES + first;
                 for (lane, output) in outputs.clone().enumerate() {
-                    if output / filters == input / reads {
-                        dw[(lane * reads + input % reads) * side.taps + tap] = sums[lane];
+                    let seen = output / filters * reads;
+                    for i in input.max(seen)..(input + count).min(seen + reads) {
+                        dw[lane * each + (i - seen) * side.taps + tap] = sums[i - input][lane];
                     }
                 }
             }
