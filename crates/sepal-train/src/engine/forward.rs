@@ -1,0 +1,99 @@
+//! The forward step of one unit.
+
+use sepal_kernels::{Epilogue, Input, conv, depthwise, elementwise, from_nchw, norm, pooling, to_nchw};
+
+use super::Run;
+use super::plan::{Kind, Norm, UnitPlan};
+use crate::params::Params;
+
+impl Run<'_> {
+    /// Computes the stored tensor of a unit, and its norm's scale and shift.
+    pub(super) fn forward(&mut self, index: usize, images: &[f32]) {
+        let units = &self.plan.units;
+        let unit = &units[index];
+        let read = |at: usize| unit.inputs.get(at).map(|edge| &units[edge.unit]);
+        let z_of = |at: usize| read(at).map_or(0..0, |input| input.z.clone());
+        let work = &unit.forward;
+        let ([x, y], [z, scratch, packed, sums]) = self
+            .arena
+            .views([z_of(0), z_of(1)], [unit.z.clone(), work.scratch.clone(), work.packed.clone(), work.sums.clone()]);
+        let (exec, vectors) = (self.exec, &*self.vectors);
+        let Params { values, .. } = &*self.params;
+        let source = |at: usize, z| read(at).map(|input: &UnitPlan| input.source(z, vectors, values));
+        let by_producer = unit.norm.as_ref().is_some_and(|norm| norm.by_producer);
+        match (&unit.kind, source(0, x)) {
+            (Kind::Input { pixels: true }, _) => pixels_from_nchw(unit, images, z),
+            (Kind::Input { pixels: false }, _) => from_nchw(unit.dims, images, z),
+            (Kind::Conv { conv, weight, bias }, Some(source)) => {
+                let input = match read(0).map(|input| &input.kind) {
+                    Some(Kind::Input { pixels: true }) => Input::Pixels(x),
+                    _ => Input::Blocked(source),
+                };
+                let epilogue = Epilogue { bias: bias.clone().map(|bias| &values[bias]), ..Epilogue::default() };
+                conv::pack(exec, conv, &values[weight.clone()], packed);
+                conv::forward(exec, conv, input, packed, epilogue, z, by_producer.then_some(&mut *sums), scratch);
+            }
+            (Kind::Depthwise { conv, weight, bias }, Some(source)) => {
+                let epilogue = Epilogue { bias: bias.clone().map(|bias| &values[bias]), ..Epilogue::default() };
+                depthwise::pack(exec, conv, &values[weight.clone()], packed);
+                depthwise::forward(exec, conv, source, packed, epilogue, z, by_producer.then_some(&mut *sums), scratch);
+            }
+            (Kind::Add, Some(a)) => {
+                if let Some(b) = source(1, y) {
+                    elementwise::add(exec, &unit.dims, a, b, z);
+                }
+            }
+            (Kind::Pool(pool), Some(source)) => pooling::forward(exec, pool, source, z),
+            (Kind::GlobalAvgPool { input }, Some(source)) => pooling::global_average(exec, input, source, z),
+            (Kind::Dropout { p }, Some(source)) => {
+                elementwise::dropout(exec, &unit.dims, source, 1.0 - p, self.seed ^ mix(index), z);
+            }
+            (Kind::Flatten { input }, Some(source)) => {
+                let (map, flat) = scratch.split_at_mut(input.len());
+                elementwise::apply(exec, input, source, map);
+                to_nchw(*input, map, flat);
+                from_nchw(unit.dims, flat, z);
+            }
+            (Kind::Copy, Some(source)) => elementwise::apply(exec, &unit.dims, source, z),
+            (_, None) => unreachable!("every unit but the input reads another"),
+        }
+        if let Some(norm) = &unit.norm {
+            if !norm.by_producer {
+                norm::statistics(exec, &unit.dims, sepal_kernels::Source::plain(z), sums);
+            }
+            let sums = unit.forward.sums.clone();
+            self.finish_norm(unit, norm, sums);
+        }
+    }
+
+    /// From the statistics of the batch to scale, shift and running statistics.
+    fn finish_norm(&mut self, unit: &UnitPlan, norm: &Norm, sums: std::ops::Range<usize>) {
+        let [mean, inv_std, scale, shift, ..] = norm.vectors.clone();
+        let ([], [mean, inv_std, scale, shift]) = self.vectors.views([], [mean, inv_std, scale, shift]);
+        let ([], [running_mean, running_var]) = self.params.buffers.views([], norm.running.clone());
+        let values = &self.params.values;
+        let param = |range: &Option<std::ops::Range<usize>>| range.clone().map(|range| &values[range]);
+        let params =
+            norm::Params { gamma: param(&norm.gamma), beta: param(&norm.beta), eps: norm.eps, momentum: norm.momentum };
+        let saved = norm::Saved { mean, inv_std, scale, shift };
+        let running = Some((running_mean, running_var));
+        norm::finish(&unit.dims, norm.stat_rows, &self.arena[sums], params, running, saved);
+    }
+}
+
+/// Spreads a unit's number over all bits, so that two dropouts do not drop the same.
+pub(super) fn mix(index: usize) -> u64 {
+    (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Pictures from `N, C, H, W` to dense `N, H, W, C`.
+fn pixels_from_nchw(unit: &UnitPlan, images: &[f32], pixels: &mut [f32]) {
+    let (c, size) = (unit.dims.c, unit.dims.h * unit.dims.w);
+    for (from, to) in images.chunks_exact(c * size).zip(pixels.chunks_exact_mut(c * size)) {
+        for (channel, plane) in from.chunks_exact(size).enumerate() {
+            for (cell, value) in to[channel..].iter_mut().step_by(c).zip(plane) {
+                *cell = *value;
+            }
+        }
+    }
+}

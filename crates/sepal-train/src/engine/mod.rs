@@ -1,0 +1,326 @@
+//! The compiled training step: forward, loss and reverse pass over one planned arena.
+//!
+//! The graph is static, so the reverse pass is a list of steps and not a tape: every tensor's place
+//! and lifetime is known before the first batch, and a step allocates nothing.
+
+mod backward;
+mod forward;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sepal_graph::{Graph, Shape};
+use sepal_kernels::pool::Pool;
+use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, loss};
+
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::units::{self, Unit};
+use plan::{ActPlan, Plan, UnitPlan};
+
+/// How an [`Engine`] runs.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// The instruction set.
+    pub level: Level,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { level: Level::best() }
+    }
+}
+
+/// One batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Pictures, `N, C, H, W`, as the network takes them.
+    pub images: &'a [f32],
+    /// The class of each picture.
+    pub labels: &'a [u32],
+    /// Label smoothing: the share of the target that is spread over all classes.
+    pub smoothing: f32,
+    /// Decides what dropout drops; another one for every step.
+    pub seed: u64,
+}
+
+/// What a step says about its batch, before the update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOutput {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Pictures whose class had the greatest logit.
+    pub top1: usize,
+    /// Pictures whose class was among the five greatest.
+    pub top5: usize,
+}
+
+/// Memory of an engine and its parameters, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Parameters and running statistics.
+    pub parameters: usize,
+    /// Their gradients.
+    pub gradients: usize,
+    /// Activations, their gradients, and all working memory of a step: one arena.
+    pub arena: usize,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.parameters + self.gradients + self.arena
+    }
+}
+
+/// Time of one unit of the network in a step.
+#[derive(Clone, Debug)]
+pub struct UnitTime {
+    /// Path of the node whose value the unit holds.
+    pub path: String,
+    /// Time of the forward step.
+    pub forward: Duration,
+    /// Time of the reverse step.
+    pub backward: Duration,
+}
+
+/// Forward, loss and reverse pass of one network, compiled.
+pub struct Engine {
+    graph: Graph,
+    shapes: Vec<Shape>,
+    units: Vec<Unit>,
+    unit_of: Vec<usize>,
+    pool: Arc<dyn Pool>,
+    level: Level,
+    plans: BTreeMap<usize, Plan>,
+    arena: Buffer,
+    /// Per-channel vectors that live through a step.
+    vectors: Buffer,
+    /// Time of every unit, forward and backward, where somebody asked.
+    times: Option<Vec<[Duration; 2]>>,
+}
+
+impl Engine {
+    /// Compiles `graph` for batches of `batch` pictures; other sizes are compiled when they come.
+    ///
+    /// # Errors
+    /// The graph is not valid, has not one input and one output, or has a norm that would see a
+    /// single value.
+    pub fn new(
+        graph: &Graph,
+        params: &Params,
+        batch: usize,
+        pool: Arc<dyn Pool>,
+        options: EngineOptions,
+    ) -> Result<Self> {
+        let (units, unit_of) = units::group(graph);
+        let mut engine = Self {
+            shapes: graph.shapes()?,
+            graph: graph.clone(),
+            units,
+            unit_of,
+            pool,
+            level: options.level,
+            plans: BTreeMap::new(),
+            arena: Buffer::zeroed(0),
+            vectors: Buffer::zeroed(0),
+            times: None,
+        };
+        engine.compile(params, batch)?;
+        Ok(engine)
+    }
+
+    /// What a step needs.
+    pub fn memory(&self, params: &Params) -> Memory {
+        const FLOAT: usize = size_of::<f32>();
+        Memory {
+            parameters: (params.values.len() + params.buffers.len()) * FLOAT,
+            gradients: params.grads.len() * FLOAT,
+            arena: (self.arena.len() + self.vectors.len()) * FLOAT,
+        }
+    }
+
+    /// From now on, adds up the time of every unit; see [`Engine::profile`].
+    pub fn start_profile(&mut self) {
+        self.times = Some(vec![[Duration::ZERO; 2]; self.units.len()]);
+    }
+
+    /// Times since [`Engine::start_profile`], in the order of the network.
+    pub fn profile(&self) -> Vec<UnitTime> {
+        let path = |unit: &Unit| self.graph.nodes[unit.value.index()].path.clone();
+        let times = self.times.iter().flatten();
+        let row = |(unit, [forward, backward]): (&Unit, &[Duration; 2])| UnitTime {
+            path: path(unit),
+            forward: *forward,
+            backward: *backward,
+        };
+        self.units.iter().zip(times).map(row).collect()
+    }
+
+    /// Forward in training mode, loss, and reverse pass.
+    ///
+    /// Fills `params.grads` with the gradient of the mean loss and moves the running statistics.
+    ///
+    /// # Errors
+    /// The batch does not fit the network: another number of floats, no pictures, or a label that is
+    /// no class.
+    pub fn step(&mut self, params: &mut Params, batch: &Batch<'_>) -> Result<StepOutput> {
+        let n = batch.labels.len();
+        self.check(batch)?;
+        if !self.plans.contains_key(&n) {
+            self.compile(params, n)?;
+        }
+        let plan = &self.plans[&n];
+        let mut run = Run {
+            plan,
+            exec: Exec { level: self.level, pool: &*self.pool },
+            arena: &mut self.arena,
+            vectors: &mut self.vectors,
+            params,
+            seed: batch.seed,
+        };
+        let mut clock = Clock { times: self.times.as_deref_mut(), last: Instant::now() };
+        for unit in (0..plan.units.len()).filter(|&unit| plan.units[unit].live) {
+            run.forward(unit, batch.images);
+            clock.lap(unit, 0);
+        }
+        let output = run.loss(batch);
+        clock.lap(plan.logits, 1);
+        for unit in (0..plan.units.len()).rev().filter(|&unit| plan.units[unit].has_gradient) {
+            run.backward(unit);
+            clock.lap(unit, 1);
+        }
+        Ok(output)
+    }
+
+    fn compile(&mut self, params: &Params, batch: usize) -> Result<()> {
+        if batch == 0 {
+            return Err(Error::Batch("a batch needs at least one picture".into()));
+        }
+        let source = plan::Source {
+            graph: &self.graph,
+            shapes: &self.shapes,
+            units: &self.units,
+            unit_of: &self.unit_of,
+            params,
+            threads: self.pool.threads(),
+        };
+        let (plan, vectors) = plan::compile(&source, batch)?;
+        if plan.arena > isize::MAX as usize / size_of::<f32>() {
+            return Err(Error::Batch(format!("a batch of {batch} needs more memory than there can be")));
+        }
+        if plan.arena > self.arena.len() {
+            self.arena = Buffer::zeroed(plan.arena);
+        }
+        if vectors > self.vectors.len() {
+            self.vectors = Buffer::zeroed(vectors);
+        }
+        self.plans.insert(batch, plan);
+        Ok(())
+    }
+
+    fn check(&self, batch: &Batch<'_>) -> Result<()> {
+        let n = batch.labels.len();
+        let expected = self.graph.input_shape()?.elements().checked_mul(n);
+        if expected != Some(batch.images.len()) {
+            let got = batch.images.len();
+            let shape = self.graph.input_shape()?;
+            return Err(Error::Batch(format!("{n} labels need {n} pictures of {shape} floats, got {got} floats")));
+        }
+        let classes = self.graph.output_shape()?.channels();
+        match batch.labels.iter().find(|&&label| label as usize >= classes) {
+            Some(label) => Err(Error::Batch(format!("label {label} is no class of a network with {classes} outputs"))),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Clock<'a> {
+    times: Option<&'a mut [[Duration; 2]]>,
+    last: Instant,
+}
+
+impl Clock<'_> {
+    fn lap(&mut self, unit: usize, direction: usize) {
+        if let Some(times) = &mut self.times {
+            let now = Instant::now();
+            times[unit][direction] += now - self.last;
+            self.last = now;
+        }
+    }
+}
+
+/// A step under way.
+struct Run<'a> {
+    plan: &'a Plan,
+    exec: Exec<'a>,
+    arena: &'a mut Buffer,
+    vectors: &'a mut Buffer,
+    params: &'a mut Params,
+    seed: u64,
+}
+
+impl Run<'_> {
+    fn loss(&mut self, batch: &Batch<'_>) -> StepOutput {
+        let plan = self.plan;
+        let logits = &plan.units[plan.logits];
+        let g = logits.g.clone().unwrap_or_default();
+        let ([z], [g, scratch]) = self.arena.views([logits.z.clone()], [g, plan.loss_scratch.clone()]);
+        let source = logits.source(z, self.vectors, &self.params.values);
+        let grad = logits.has_gradient.then_some(g);
+        let smoothing = batch.smoothing;
+        let loss = loss::softmax_cross_entropy(self.exec, &logits.dims, source, batch.labels, smoothing, grad, scratch);
+        StepOutput { loss: loss.mean, top1: loss.top1, top5: loss.top5 }
+    }
+}
+
+impl UnitPlan {
+    /// The unit's value as readers get it.
+    fn source<'a>(&'a self, z: &'a [f32], vectors: &'a [f32], values: &'a [f32]) -> Source<'a> {
+        let affine = self.norm.as_ref().map(|norm| {
+            let [_, _, scale, shift, ..] = &norm.vectors;
+            (&vectors[scale.clone()], &vectors[shift.clone()])
+        });
+        let act = self.act.as_ref().map_or(Default::default(), |act| act.kernel(values));
+        Source { z, affine, act }
+    }
+
+    /// The gradient of the stored tensor, from that of the value.
+    fn grad_source<'a>(&'a self, g: &'a [f32], z: &'a [f32], vectors: &'a [f32], values: &'a [f32]) -> GradSource<'a> {
+        if self.norm.is_none() && self.act.is_none() {
+            return GradSource::plain(g);
+        }
+        let norm = self.norm.as_ref().map(|norm| {
+            let [.., k1, k2, k3] = &norm.vectors;
+            NormGrad { k1: &vectors[k1.clone()], k2: &vectors[k2.clone()], k3: &vectors[k3.clone()] }
+        });
+        GradSource { g, source: self.source(z, vectors, values), norm }
+    }
+
+    /// Where the stored tensor is, if the reverse step has to see it.
+    fn z_for_grad(&self) -> std::ops::Range<usize> {
+        if self.norm.is_some() || self.act.is_some() { self.z.clone() } else { 0..0 }
+    }
+}
+
+impl ActPlan {
+    fn kernel<'a>(&self, values: &'a [f32]) -> sepal_kernels::Act<'a> {
+        use sepal_graph::Activation;
+        use sepal_kernels::Act;
+        match self {
+            Self::Prelu(slope) => Act::Prelu(&values[slope.clone()]),
+            Self::Plain(act) => match *act {
+                Activation::Relu => Act::Relu,
+                Activation::Relu6 => Act::Relu6,
+                Activation::Elu { alpha } => Act::Elu(alpha),
+                Activation::Prelu => unreachable!("a PReLU is compiled with its slopes"),
+                Activation::Silu => Act::Silu,
+                Activation::HardSwish => Act::HardSwish,
+                Activation::HardSigmoid => Act::HardSigmoid,
+                Activation::Sigmoid => Act::Sigmoid,
+            },
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! From a graph to a plan: what every unit computes, and where its tensors lie in one arena.
+
+use std::ops::Range;
+
+use sepal_graph::{Activation, AvgPool, Conv2d, Graph, MaxPool, NodeId, Op, Role, Shape};
+use sepal_kernels::pooling::Pool;
+use sepal_kernels::{Conv, Dims, LANES, Write, conv, depthwise, loss, norm, pooling};
+use sepal_runtime::arena::{self, Request};
+
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::units::{Producer, Unit};
+
+/// A network compiled for one batch size.
+pub(super) struct Plan {
+    pub(super) batch: usize,
+    pub(super) units: Vec<UnitPlan>,
+    /// The unit whose value the loss reads.
+    pub(super) logits: usize,
+    /// Scratch of the loss.
+    pub(super) loss_scratch: Range<usize>,
+    /// Floats of the arena.
+    pub(super) arena: usize,
+}
+
+/// One unit: what it computes, and where.
+pub(super) struct UnitPlan {
+    /// Path of the node whose value it holds.
+    pub(super) path: String,
+    pub(super) kind: Kind,
+    /// Size of the stored tensor.
+    pub(super) dims: Dims,
+    pub(super) inputs: Vec<Edge>,
+    pub(super) norm: Option<Norm>,
+    pub(super) act: Option<ActPlan>,
+    /// Whether the loss depends on it; what does not is never computed.
+    pub(super) live: bool,
+    /// Whether anything learnable lies in it or above.
+    pub(super) has_gradient: bool,
+    /// The stored tensor, in the arena.
+    pub(super) z: Range<usize>,
+    /// Gradient of the unit's value, in the arena; `None` where nothing learnable lies above.
+    pub(super) g: Option<Range<usize>>,
+    pub(super) forward: Working,
+    pub(super) backward: Working,
+}
+
+/// Short-lived memory of one step, in the arena.
+#[derive(Default)]
+pub(super) struct Working {
+    pub(super) scratch: Range<usize>,
+    /// Packed weights.
+    pub(super) packed: Range<usize>,
+    /// Partial sums of the norm: statistics forward, gradient sums backward.
+    pub(super) sums: Range<usize>,
+}
+
+/// A unit's input.
+#[derive(Clone, Copy)]
+pub(super) struct Edge {
+    pub(super) unit: usize,
+    /// How this reader's part of the input's gradient is written; `None` where nobody needs it.
+    pub(super) dx: Option<Write>,
+}
+
+/// What a unit computes.
+#[derive(Clone)]
+pub(super) enum Kind {
+    /// The pictures; dense pixels where only convolutions read them, else channel blocks.
+    Input {
+        pixels: bool,
+    },
+    Conv {
+        conv: Conv,
+        weight: Range<usize>,
+        bias: Option<Range<usize>>,
+    },
+    Depthwise {
+        conv: Conv,
+        weight: Range<usize>,
+        bias: Option<Range<usize>>,
+    },
+    Add,
+    Pool(Pool),
+    GlobalAvgPool {
+        input: Dims,
+    },
+    Dropout {
+        p: f32,
+    },
+    Flatten {
+        input: Dims,
+    },
+    Copy,
+}
+
+impl Kind {
+    /// Whether the reverse step reads the input's values again.
+    pub(super) fn rereads_input(&self) -> bool {
+        match self {
+            Self::Conv { .. } | Self::Depthwise { .. } | Self::Pool(_) => true,
+            Self::Input { .. }
+            | Self::Add
+            | Self::GlobalAvgPool { .. }
+            | Self::Dropout { .. }
+            | Self::Flatten { .. }
+            | Self::Copy => false,
+        }
+    }
+}
+
+/// A unit's batch norm. Ranges are of parameters, running statistics and the engine's channel vectors.
+pub(super) struct Norm {
+    pub(super) eps: f32,
+    pub(super) momentum: f32,
+    pub(super) gamma: Option<Range<usize>>,
+    pub(super) beta: Option<Range<usize>>,
+    pub(super) running: [Range<usize>; 2],
+    /// mean, inv_std, scale, shift, k1, k2, k3.
+    pub(super) vectors: [Range<usize>; 7],
+    /// Rows of a chunk of the statistics.
+    pub(super) stat_rows: usize,
+    /// Whether the operator takes the statistics itself while its result is in cache.
+    pub(super) by_producer: bool,
+}
+
+/// A unit's activation.
+#[derive(Clone)]
+pub(super) enum ActPlan {
+    Plain(Activation),
+    /// Slopes, among the parameters.
+    Prelu(Range<usize>),
+}
+
+/// Floats of the engine's channel vectors, and a place among them for every unit that needs some.
+#[derive(Default)]
+pub(super) struct Vectors(pub(super) usize);
+
+impl Vectors {
+    fn take(&mut self, dims: &Dims) -> Range<usize> {
+        let start = self.0;
+        self.0 += dims.blocks() * LANES;
+        start..self.0
+    }
+}
+
+/// Everything the compiler reads.
+pub(super) struct Source<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) shapes: &'a [Shape],
+    pub(super) units: &'a [Unit],
+    pub(super) unit_of: &'a [usize],
+    pub(super) params: &'a Params,
+    pub(super) threads: usize,
+}
+
+/// Compiles a batch size; returns the plan and the floats of channel vectors it uses, which do not
+/// depend on the batch size.
+pub(super) fn compile(source: &Source<'_>, batch: usize) -> Result<(Plan, usize)> {
+    let [output] = source.graph.outputs[..] else {
+        return Err(Error::Batch(format!("training needs one output, the graph has {}", source.graph.outputs.len())));
+    };
+    let logits = source.unit_of[output.index()];
+    let mut vectors = Vectors::default();
+    let mut units = Vec::with_capacity(source.units.len());
+    for unit in source.units {
+        units.push(unit_plan(source, unit, batch, &mut vectors)?);
+    }
+    connect(&mut units, logits);
+    let (loss_scratch, arena) = place(&mut units, logits, source.threads);
+    Ok((Plan { batch, units, logits, loss_scratch, arena }, vectors.0))
+}
+
+/// Size of a value of this shape.
+fn dims(shape: &Shape, batch: usize) -> Dims {
+    let [h, w] = shape.size();
+    Dims::new(batch, shape.channels(), h, w)
+}
+
+fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vectors) -> Result<UnitPlan> {
+    let size = |id: NodeId| dims(&source.shapes[id.index()], batch);
+    let dims = size(unit.value);
+    let kind = match unit.producer {
+        Producer::Copy => Kind::Copy,
+        Producer::Node(id) => {
+            let node = &source.graph.nodes[id.index()];
+            let input = node.inputs.first().map_or(dims, |&id| size(id));
+            let param = |role| source.params.slot(id, role);
+            let weight = |role| param(role).map(|slot| slot.range.clone()).unwrap_or_default();
+            let bias = param(Role::Bias).map(|slot| slot.padded());
+            match &node.op {
+                Op::Input(_) => Kind::Input { pixels: takes_pixels(source, id, dims) },
+                Op::Conv2d(op) => {
+                    let conv = geometry(op, input, size(id));
+                    if op.is_depthwise(input.c) && input.c > 1 {
+                        Kind::Depthwise { conv, weight: weight(Role::DepthwiseWeight), bias }
+                    } else {
+                        Kind::Conv { conv, weight: weight(Role::ConvWeight), bias }
+                    }
+                }
+                Op::Linear(op) => Kind::Conv {
+                    conv: Conv::pointwise(input, op.out_features),
+                    weight: weight(Role::LinearWeight),
+                    bias,
+                },
+                Op::Add(_) => Kind::Add,
+                Op::MaxPool(MaxPool { kernel, stride, padding }) => {
+                    Kind::Pool(pool(pooling::Kind::Max, input, size(id), *kernel, *stride, *padding))
+                }
+                Op::AvgPool(AvgPool { kernel, stride, padding, count_include_pad }) => {
+                    let kind = pooling::Kind::Average { count_include_pad: *count_include_pad };
+                    Kind::Pool(pool(kind, input, size(id), *kernel, *stride, *padding))
+                }
+                Op::GlobalAvgPool(_) => Kind::GlobalAvgPool { input },
+                Op::Dropout(op) => Kind::Dropout { p: op.p },
+                Op::Flatten(_) => Kind::Flatten { input },
+                Op::BatchNorm(_) | Op::Activation(_) => Kind::Copy,
+            }
+        }
+    };
+    let norm = unit.norm.map(|id| norm_plan(source, id, &kind, &dims, vectors)).transpose()?;
+    let act = unit.act.map(|id| act_plan(source, id));
+    Ok(UnitPlan {
+        path: source.graph.nodes[unit.value.index()].path.clone(),
+        kind,
+        dims,
+        inputs: unit.inputs.iter().map(|&unit| Edge { unit, dx: None }).collect(),
+        norm,
+        act,
+        live: false,
+        has_gradient: false,
+        z: 0..0,
+        g: None,
+        forward: Working::default(),
+        backward: Working::default(),
+    })
+}
+
+fn geometry(op: &Conv2d, input: Dims, output: Dims) -> Conv {
+    let padding = [op.padding[0], op.padding[1]];
+    Conv { input, output, kernel: op.kernel, stride: op.stride, padding, dilation: op.dilation, groups: op.groups }
+}
+
+fn pool(
+    kind: pooling::Kind,
+    input: Dims,
+    output: Dims,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    [top, left, bottom, right]: [usize; 4],
+) -> Pool {
+    Pool { kind, input, output, kernel, stride, padding: [top, left], padding_end: [bottom, right] }
+}
+
+/// Whether pictures stay dense: channel blocks would hold mostly padding, and a first convolution
+/// gathers its taps anyway.
+fn takes_pixels(source: &Source<'_>, input: NodeId, dims: Dims) -> bool {
+    let unit = source.unit_of[input.index()];
+    let mut readers = source.units.iter().filter(|reader| reader.inputs.contains(&unit));
+    let is_conv = |reader: &Unit| match reader.producer {
+        Producer::Copy => false,
+        Producer::Node(id) => match &source.graph.nodes[id.index()].op {
+            Op::Conv2d(op) => !(op.is_depthwise(dims.c) && dims.c > 1),
+            _ => false,
+        },
+    };
+    dims.c < LANES && readers.all(is_conv)
+}
+
+fn norm_plan(source: &Source<'_>, id: NodeId, kind: &Kind, dims: &Dims, vectors: &mut Vectors) -> Result<Norm> {
+    let node = &source.graph.nodes[id.index()];
+    let Op::BatchNorm(op) = &node.op else {
+        return Err(Error::Unsupported { path: node.path.clone(), what: "is not a batch norm".into() });
+    };
+    if dims.rows() < 2 {
+        let what =
+            format!("batch norm needs two values per channel, got {}: use a larger batch or picture", dims.rows());
+        return Err(Error::Unsupported { path: node.path.clone(), what });
+    }
+    let range = |role| source.params.slot(id, role).map(|slot| slot.range.clone());
+    let (stat_rows, by_producer) = match kind {
+        Kind::Conv { conv, .. } => (conv::stat_rows(conv), true),
+        Kind::Depthwise { conv, .. } => (depthwise::stat_rows(conv), true),
+        _ => (norm::stat_rows(dims), false),
+    };
+    Ok(Norm {
+        eps: op.eps,
+        momentum: op.momentum,
+        gamma: range(Role::NormScale),
+        beta: range(Role::NormShift),
+        running: [Role::NormMean, Role::NormVar].map(|role| range(role).unwrap_or_default()),
+        vectors: std::array::from_fn(|_| vectors.take(dims)),
+        stat_rows,
+        by_producer,
+    })
+}
+
+fn act_plan(source: &Source<'_>, id: NodeId) -> ActPlan {
+    match &source.graph.nodes[id.index()].op {
+        Op::Activation(Activation::Prelu) => {
+            ActPlan::Prelu(source.params.slot(id, Role::Slope).map(|slot| slot.padded()).unwrap_or_default())
+        }
+        Op::Activation(act) => ActPlan::Plain(*act),
+        _ => unreachable!("units take only activations as theirs"),
+    }
+}
+
+/// Decides what is computed at all, which gradients are needed, and who writes each first.
+fn connect(units: &mut [UnitPlan], logits: usize) {
+    let mut live = vec![false; units.len()];
+    live[logits] = true;
+    for unit in (0..units.len()).rev() {
+        if live[unit] {
+            units[unit].inputs.iter().for_each(|edge| live[edge.unit] = true);
+        }
+    }
+    let mut learns = vec![false; units.len()];
+    for unit in 0..units.len() {
+        units[unit].live = live[unit];
+        learns[unit] = live[unit] && (units[unit].learns() || units[unit].inputs.iter().any(|edge| learns[edge.unit]));
+    }
+    let mut written = vec![false; units.len()];
+    for unit in (0..units.len()).rev().filter(|&unit| learns[unit]) {
+        units[unit].has_gradient = true;
+        for edge in units[unit].inputs.iter_mut().filter(|edge| learns[edge.unit]) {
+            edge.dx = Some(if written[edge.unit] { Write::Add } else { Write::Set });
+            written[edge.unit] = true;
+        }
+    }
+}
+
+/// Which of a unit's tensors a place is for.
+enum Tensor {
+    Z,
+    G,
+    Forward(fn(&mut Working) -> &mut Range<usize>),
+    Backward(fn(&mut Working) -> &mut Range<usize>),
+}
+
+/// Gives every tensor its place; returns that of the loss's scratch, and the arena's size.
+///
+/// The forward step of unit `u` is at time `u`, the loss at `U`, the reverse step of `u` at `2U - u`.
+fn place(units: &mut [UnitPlan], logits: usize, threads: usize) -> (Range<usize>, usize) {
+    let count = units.len();
+    let back = |unit: usize| 2 * count - unit;
+    let (mut requests, mut tensors) = (Vec::new(), Vec::new());
+    let mut ask = |unit: usize, tensor: Tensor, len: usize, first: usize, last: usize| {
+        requests.push(Request { len, first, last });
+        tensors.push((unit, tensor));
+    };
+    for (index, unit) in units.iter().enumerate().filter(|(_, unit)| unit.live) {
+        let readers = || units.iter().enumerate().filter(move |(_, reader)| reader.live && reader.reads(index));
+        let last_forward = readers().map(|(reader, _)| reader).max().unwrap_or(index).max(index);
+        let first_g = if index == logits { count } else { back(last_forward) };
+        let own = unit.has_gradient && (unit.norm.is_some() || unit.act.is_some());
+        let reread = readers().filter(|(_, reader)| reader.has_gradient && reader.kind.rereads_input());
+        let last_reread = reread.map(|(reader, _)| back(reader)).max().unwrap_or(0);
+        let used = if index == logits { count } else { last_forward };
+        let last_z = used.max(last_reread).max(if own { back(index) } else { 0 });
+        ask(index, Tensor::Z, unit.z_len(), index, last_z);
+        let [scratch, packed, sums] = unit.forward_working(threads);
+        ask(index, Tensor::Forward(|w| &mut w.scratch), scratch, index, index);
+        ask(index, Tensor::Forward(|w| &mut w.packed), packed, index, index);
+        ask(index, Tensor::Forward(|w| &mut w.sums), sums, index, index);
+        if unit.has_gradient {
+            ask(index, Tensor::G, unit.dims.len(), first_g, back(index));
+            let [scratch, packed, sums] = unit.backward_working(threads);
+            ask(index, Tensor::Backward(|w| &mut w.scratch), scratch, back(index), back(index));
+            ask(index, Tensor::Backward(|w| &mut w.packed), packed, back(index), back(index));
+            ask(index, Tensor::Backward(|w| &mut w.sums), sums, back(index), back(index));
+        }
+    }
+    requests.push(Request {
+        len: loss::cross_entropy_scratch(&units[logits].dims, threads),
+        first: count,
+        last: count,
+    });
+    let layout = arena::plan(&requests);
+    let range = |at: usize| layout.offsets[at]..layout.offsets[at] + requests[at].len;
+    for (at, (unit, tensor)) in tensors.into_iter().enumerate() {
+        let unit = &mut units[unit];
+        match tensor {
+            Tensor::Z => unit.z = range(at),
+            Tensor::G => unit.g = Some(range(at)),
+            Tensor::Forward(field) => *field(&mut unit.forward) = range(at),
+            Tensor::Backward(field) => *field(&mut unit.backward) = range(at),
+        }
+    }
+    (range(requests.len() - 1), layout.total)
+}
+
+impl UnitPlan {
+    /// Whether the unit itself has learnable parameters.
+    fn learns(&self) -> bool {
+        let norm = self.norm.as_ref().is_some_and(|norm| norm.gamma.is_some() || norm.beta.is_some());
+        let act = matches!(self.act, Some(ActPlan::Prelu(_)));
+        norm || act || matches!(self.kind, Kind::Conv { .. } | Kind::Depthwise { .. })
+    }
+
+    fn reads(&self, unit: usize) -> bool {
+        self.inputs.iter().any(|edge| edge.unit == unit)
+    }
+
+    /// Floats of the stored tensor.
+    fn z_len(&self) -> usize {
+        match self.kind {
+            Kind::Input { pixels: true } => flat_len(&self.dims),
+            _ => self.dims.len(),
+        }
+    }
+
+    /// Floats of scratch, packed weights and norm statistics of the forward step.
+    fn forward_working(&self, threads: usize) -> [usize; 3] {
+        let sums = self.norm.as_ref().map_or(0, |norm| norm::stats_len(&self.dims, norm.stat_rows));
+        match &self.kind {
+            Kind::Conv { conv, .. } => [conv::forward_scratch(conv, threads), conv::packed_len(conv), sums],
+            Kind::Depthwise { conv, .. } => {
+                [depthwise::forward_scratch(conv, threads), depthwise::packed_len(conv), sums]
+            }
+            Kind::Flatten { input } => [input.len() + flat_len(input), 0, sums],
+            _ => [0, 0, sums],
+        }
+    }
+
+    /// The same of the reverse step, with the norm's gradient sums.
+    fn backward_working(&self, threads: usize) -> [usize; 3] {
+        let sums = self.norm.as_ref().map_or(0, |_| norm::grad_sums_len(&self.dims));
+        let [scratch, packed] = match &self.kind {
+            Kind::Conv { conv, .. } => {
+                let back =
+                    if self.inputs.iter().any(|edge| edge.dx.is_some()) { conv::packed_back_len(conv) } else { 0 };
+                [conv::backward_scratch(conv, threads), back]
+            }
+            Kind::Depthwise { conv, .. } => [depthwise::backward_scratch(conv, threads), depthwise::packed_len(conv)],
+            Kind::Flatten { input } => [self.dims.len() + flat_len(input) + input.len(), 0],
+            _ => [0, 0],
+        };
+        let prelu = match self.act {
+            Some(ActPlan::Prelu(_)) => sepal_kernels::elementwise::prelu_scratch(&self.dims),
+            _ => 0,
+        };
+        [scratch.max(prelu), packed, sums]
+    }
+}
+
+/// Floats of a tensor at the boundary, without padding.
+pub(super) fn flat_len(dims: &Dims) -> usize {
+    dims.rows() * dims.c
+}
