@@ -1,0 +1,81 @@
+//! Commands that print what there is.
+
+use crate::support::{assert_fields, sepal};
+
+#[test]
+fn models_and_blocks() {
+    let models = sepal("models --json", &[]).ok().json();
+    let first = &models["models"][0];
+    assert_fields(first, &["name", "params", "macs", "input", "paper", "options"]);
+    assert_eq!((&first["name"], &first["params"]), (&"mobilenet_v1".into(), &4_231_976.into()));
+    let table = sepal("models *mobilenet*", &[]).ok().out;
+    assert!(table.contains("mobilenet_v1") && table.contains("4,231,976"), "{table}");
+    sepal("models nothing*", &[]).fails(1, &["nothing*", "hint: there are: mobilenet_v1"]);
+
+    let blocks = sepal("blocks --json", &[]).ok().json();
+    let dsc = blocks["blocks"].as_array().unwrap().iter().find(|block| block["name"] == "dsc").unwrap();
+    assert_fields(dsc, &["title", "weights", "macs", "example_params", "example_macs", "paper"]);
+    assert_eq!(dsc["example_params"], 128 * 9 + 128 * 128);
+}
+
+#[test]
+fn summary_counts_mobilenet() {
+    for (spec, params, macs) in
+        [("mobilenet_v1", 4_231_976u64, 568_740_352u64), ("mobilenet_v1:width=1.25", 6_270_840, 879_516_800)]
+    {
+        let summary = sepal(&format!("summary {spec} --size 224 --classes 1000 --json"), &[]).ok();
+        assert_eq!(summary.out.lines().count(), 1, "JSON alone");
+        let summary = summary.json();
+        assert_eq!((&summary["params"], &summary["macs"]), (&params.into(), &macs.into()));
+        assert_eq!(summary["flops"], 2 * macs);
+        let layers = summary["layers"].as_array().unwrap();
+        assert_fields(&layers[1], &["name", "type", "input", "output", "kernel", "groups", "params", "macs"]);
+        let sum = |field: &str| layers.iter().map(|layer| layer[field].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((sum("params"), sum("macs")), (params, macs));
+    }
+    let text = sepal("summary mobilenet_v1 --size 192x256", &[]).ok().out;
+    for part in ["block1.depthwise", "3×192×256", "FLOPs", "2 × MACs", "activations", "MiB"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = sepal(&format!("completions {shell}"), &[]).ok().out;
+        assert!(script.contains("sepal") && script.contains("summary") && script.contains("completions"), "{shell}");
+    }
+}
+
+#[test]
+fn help_has_examples_for_every_verb() {
+    let verbs = ["models", "blocks", "summary", "train", "eval", "predict", "run", "bench", "data", "completions"];
+    for verb in verbs {
+        let help = sepal(&format!("{verb} --help"), &[]).ok().out;
+        assert!(help.contains("Examples:") && help.contains(&format!("sepal {verb}")), "{help}");
+    }
+    assert!(sepal("--version", &[]).ok().out.starts_with("sepal "));
+}
+
+#[test]
+fn bench_says_how_fast() {
+    let common = "bench mobilenet_v1:width=0.25 --size 32 --niter 3 --threads 1 --json";
+    let infer = sepal(&format!("{common} --batch 2 --profile"), &[]).ok().json();
+    assert_fields(&infer, &["median_ms", "min_ms", "p90_ms", "p99_ms", "gflops", "threads", "batch", "memory_bytes"]);
+    assert_eq!((&infer["batch"], &infer["threads"], &infer["iterations"]), (&2.into(), &1.into(), &3.into()));
+    let layers = infer["layers"].as_array().unwrap();
+    let total: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!(layers.len() > 25 && (total - 1.0).abs() < 1e-6, "{} layers, {total}", layers.len());
+
+    let train = sepal(&format!("{common} --batch 4 --train --profile --isa scalar"), &[]).ok().json();
+    assert_fields(&train, &["median_ms", "images_per_second", "gflops", "share_of_peak", "layers"]);
+    assert_eq!((&train["mode"], &train["isa"]), (&"train".into(), &"scalar".into()));
+    // Three passes with 100 classes, four pictures.
+    let forward = sepal("summary mobilenet_v1:width=0.25 --size 32 --classes 100 --json", &[]).json()["macs"].as_u64();
+    assert_eq!(train["macs"].as_u64().unwrap(), forward.unwrap() * 3 * 4);
+    let layers = train["layers"].as_array().unwrap();
+    assert_eq!(
+        layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum::<u64>(),
+        train["macs"].as_u64().unwrap()
+    );
+}

@@ -1,0 +1,10 @@
+//! The command line, run as people run it.
+
+mod bad_data;
+mod bad_models;
+mod bad_words;
+mod end_to_end;
+mod listings;
+mod support;
+#[cfg(unix)]
+mod unix;
