@@ -1,1 +1,32 @@
 //! Fit a model: reverse pass, optimizers, recipes, checkpoints.
+
+mod engine;
+mod error;
+mod evaluate;
+mod groups;
+mod history;
+mod metric;
+mod observer;
+mod optim;
+mod params;
+mod preprocess;
+mod recipe;
+mod run;
+mod schedule;
+mod state;
+mod trainer;
+mod units;
+
+pub use engine::{Batch, Engine, EngineOptions, Memory, StepOutput, UnitTime};
+pub use error::{Error, Result};
+pub use evaluate::{EvalOptions, evaluate};
+pub use history::{Best, EpochRow};
+pub use metric::{ClassMetrics, Confusion, Metrics, Running};
+pub use observer::{BatchReport, EpochReport, Observer, Start};
+pub use params::{Params, Slot};
+pub use preprocess::loader_form;
+pub use recipe::{FieldDiff, Optimizer, Preprocessing, Recipe, Resize, Schedule};
+pub use run::RunFolder;
+pub use schedule::LearningRate;
+pub use state::State;
+pub use trainer::{CheckpointEvery, Outcome, TrainMemory, TrainOptions, Trainer};

@@ -1,0 +1,111 @@
+//! How well does a model do on a set of pictures?
+
+use std::sync::Arc;
+
+use sepal_data::{Dataset, LastBatch, Loader, LoaderOptions, Pipeline};
+use sepal_graph::{Graph, Meta, Model};
+use sepal_kernels::Level;
+use sepal_kernels::pool::Pool;
+use sepal_runtime::{CompileOptions, compile, session};
+
+use crate::error::{Error, Result};
+use crate::metric::{Collector, Metrics};
+use crate::observer::Observer;
+use crate::preprocess;
+
+/// How [`evaluate`] runs. The result does not depend on any of it, but for rounding on `level`.
+#[derive(Debug, Clone, Copy)]
+pub struct EvalOptions {
+    /// Pictures a run of the network.
+    pub batch: usize,
+    /// Threads that decode ahead; 0 for as many as the pool has.
+    pub workers: usize,
+    /// Whether a picture that cannot be read is an error instead of being skipped.
+    pub strict: bool,
+    /// The instruction set.
+    pub level: Level,
+}
+
+impl Default for EvalOptions {
+    fn default() -> Self {
+        Self { batch: 32, workers: 0, strict: false, level: Level::best() }
+    }
+}
+
+/// Measures `model` on every readable picture of `dataset`, prepared as the model's metadata state.
+///
+/// # Errors
+/// [`Error::Mismatch`] if the set has another number of classes than the model has outputs, or the model
+/// states no preprocessing or one of another size than its input; [`Error::NoPictures`] if no picture can be
+/// read; in strict mode the first picture that cannot be read.
+pub fn evaluate(
+    model: &Model,
+    dataset: &Arc<dyn Dataset>,
+    pool: &Arc<dyn Pool>,
+    options: &EvalOptions,
+    observer: &mut dyn Observer,
+) -> Result<Metrics> {
+    let classes = model.graph.output_shape()?.elements();
+    check_fit(&model.graph, &model.meta, dataset.as_ref())?;
+    let batch_size = options.batch.clamp(1, dataset.len().max(1));
+    let plan = compile(model, &CompileOptions { batch: batch_size, level: options.level })?;
+    let mut session = session(Arc::new(plan), Arc::clone(pool));
+    let mut logits = vec![0.0; batch_size * classes];
+
+    let all = (0..u32::try_from(dataset.len()).unwrap_or(u32::MAX)).collect();
+    let loader = LoaderOptions {
+        batch_size,
+        last: LastBatch::Keep,
+        workers: workers(options.workers, pool.threads()),
+        strict: options.strict,
+        ..LoaderOptions::default()
+    };
+    let pipeline = Pipeline::eval(preprocess::of_meta(&model.meta)?)?;
+    let mut loader = Loader::new(Arc::clone(dataset), all, pipeline, loader)?;
+    let mut collector = Collector::new(classes);
+    let (mut skipped, mut first) = (0, None);
+    while let Some(batch) = loader.next() {
+        let batch = batch?;
+        for picture in &batch.skipped {
+            observer.skipped(picture);
+            skipped += 1;
+            first.get_or_insert_with(|| format!("{}: {}", picture.path, picture.cause));
+        }
+        if !batch.is_empty() {
+            let logits = &mut logits[..batch.len() * classes];
+            session.run(&batch.images, logits)?;
+            collector.add(logits, &batch.labels);
+        }
+        observer.measured(collector.images() as usize + skipped, dataset.len());
+        loader.recycle(batch);
+    }
+    match collector.images() {
+        0 => Err(Error::NoPictures { pictures: dataset.len(), first: first.unwrap_or_else(|| "there is none".into()) }),
+        _ => Ok(collector.finish(skipped as u64)),
+    }
+}
+
+/// Whether pictures and classes of `dataset` fit the network.
+pub(crate) fn check_fit(graph: &Graph, meta: &Meta, dataset: &dyn Dataset) -> Result<()> {
+    let output = graph.output_shape()?;
+    let classes = dataset.classes().len();
+    if output.elements() != classes {
+        return Err(Error::Mismatch(format!(
+            "the network has {} outputs, but the data have {classes} classes",
+            output.elements()
+        )));
+    }
+    let [height, width] = preprocess::of_meta(meta)?.size;
+    let input = graph.input_shape()?;
+    if input.as_chw() != Some([3, height, width]) {
+        return Err(Error::Mismatch(format!(
+            "the network's input is {input}, but pictures are prepared as 3×{height}×{width}"
+        )));
+    }
+    Ok(())
+}
+
+/// Threads that decode, where `asked` is 0 as many as compute.
+pub(crate) fn workers(asked: usize, threads: usize) -> usize {
+    if asked == 0 { threads.min(16) } else { asked }
+}

@@ -1,0 +1,126 @@
+//! What a run has done so far: rows of figures, and its table for people and spreadsheets.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Metrics, Running};
+
+/// The figures of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Seconds since the start of the run, interruptions left out.
+    pub seconds: f64,
+    /// Mean training loss over the epoch's batches, with label smoothing.
+    pub train_loss: f64,
+    /// Share of augmented training pictures recognised, 0 to 1.
+    pub train_top1: f64,
+    /// Accuracy on the monitored set, 0 to 1, if there is one.
+    pub top1: Option<f64>,
+    /// The same among the five greatest.
+    pub top5: Option<f64>,
+    /// Mean loss on the monitored set.
+    pub loss: Option<f64>,
+    /// Learning rate of the epoch's last step.
+    pub lr: f64,
+    /// Training pictures of the epoch that could not be read.
+    pub skipped: u64,
+}
+
+impl EpochRow {
+    pub(crate) fn new(
+        epoch: usize,
+        seconds: f64,
+        train: &Running,
+        monitored: Option<&Metrics>,
+        lr: f64,
+        skipped: u64,
+    ) -> Self {
+        Self {
+            epoch,
+            seconds,
+            train_loss: train.loss(),
+            train_top1: train.accuracy(),
+            top1: monitored.map(|m| m.top1),
+            top5: monitored.map(|m| m.top5),
+            loss: monitored.map(|m| m.loss),
+            lr,
+            skipped,
+        }
+    }
+}
+
+/// The epoch whose weights are kept as the best.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Its accuracy on the validation set, 0 to 1.
+    pub top1: f64,
+    /// Its loss there.
+    pub loss: f64,
+}
+
+impl Best {
+    /// Whether `metrics` are at least as good: among equal accuracies the lower loss, and of equals the
+    /// later.
+    pub(crate) fn yields_to(&self, metrics: &Metrics) -> bool {
+        match metrics.top1.total_cmp(&self.top1) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Equal => metrics.loss <= self.loss,
+            std::cmp::Ordering::Less => false,
+        }
+    }
+}
+
+/// Writes the rows as CSV, with the column names that tools for such tables know.
+pub(crate) fn write_csv(rows: &[EpochRow], w: &mut dyn Write) -> io::Result<()> {
+    writeln!(w, "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0")?;
+    let cell = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
+    for row in rows {
+        let (top1, top5, loss) = (cell(row.top1), cell(row.top5), cell(row.loss));
+        writeln!(w, "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e}", row.epoch, row.seconds, row.train_loss, row.lr)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_the_known_columns_and_empty_cells_where_nothing_was_measured() {
+        let row = EpochRow {
+            epoch: 1,
+            seconds: 2.5,
+            train_loss: 1.25,
+            train_top1: 0.5,
+            top1: Some(0.75),
+            top5: Some(1.0),
+            loss: Some(0.5),
+            lr: 0.1,
+            skipped: 0,
+        };
+        let mut text = Vec::new();
+        let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, ..row };
+        write_csv(&[row, bare], &mut text).unwrap();
+        let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0\n\
+                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1\n\
+                        2,2.500,1.250000,,,,1.000000e-1\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_best_yields_to_more_accuracy_then_less_loss_then_the_later() {
+        let best = Best { epoch: 1, top1: 0.5, loss: 1.0 };
+        let metrics =
+            |top1, loss| Metrics { top1, loss, top5: 1.0, images: 4, skipped: 0, classes: Vec::new(), confusion: None };
+        for (top1, loss, yields) in
+            [(0.6, 9.0, true), (0.5, 0.9, true), (0.5, 1.0, true), (0.5, 1.1, false), (0.4, 0.1, false)]
+        {
+            assert_eq!(best.yields_to(&metrics(top1, loss)), yields, "{top1} {loss}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The choices of a recipe that bring parameters of their own.
+
+use sepal_graph::Filter;
+use serde::{Deserialize, Serialize};
+
+/// How weights are updated; the formulas, and the meaning of weight decay, are PyTorch's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Optimizer {
+    /// Stochastic gradient descent. Weight decay is added to the gradient.
+    Sgd {
+        /// Share of the last step that is kept, in [0, 1).
+        #[serde(default = "momentum")]
+        momentum: f64,
+        /// Whether the gradient is taken as if after the momentum's step; needs momentum.
+        #[serde(default = "yes")]
+        nesterov: bool,
+    },
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    Adamw {
+        /// Decay of the averages of gradient and squared gradient, each in [0, 1).
+        #[serde(default = "betas")]
+        betas: [f64; 2],
+        /// Added to the root of the squared average, above 0.
+        #[serde(default = "eps")]
+        eps: f64,
+    },
+    /// RMSprop (Tieleman & Hinton 2012). Weight decay is added to the gradient.
+    Rmsprop {
+        /// Decay of the average of the squared gradient, in [0, 1).
+        #[serde(default = "alpha")]
+        alpha: f64,
+        /// Added to the root of the squared average, above 0.
+        #[serde(default = "eps")]
+        eps: f64,
+        /// Share of the last step that is kept, in [0, 1).
+        #[serde(default = "momentum")]
+        momentum: f64,
+    },
+}
+
+impl Optimizer {
+    /// The optimizers' names, as a recipe's `optimizer.kind`.
+    pub const NAMES: [&str; 3] = ["sgd", "adamw", "rmsprop"];
+
+    /// The optimizer of this name with its default parameters; `None` for an unknown name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sgd" => Self::Sgd { momentum: momentum(), nesterov: true },
+            "adamw" => Self::Adamw { betas: betas(), eps: eps() },
+            "rmsprop" => Self::Rmsprop { alpha: alpha(), eps: eps(), momentum: momentum() },
+            _ => return None,
+        })
+    }
+
+    pub(super) fn default_lr(&self) -> f64 {
+        match self {
+            Self::Sgd { .. } => 0.1,
+            Self::Adamw { .. } | Self::Rmsprop { .. } => 2e-3,
+        }
+    }
+
+    pub(super) fn default_weight_decay(&self) -> f64 {
+        match self {
+            Self::Sgd { .. } => 5e-4,
+            Self::Adamw { .. } => 0.05,
+            Self::Rmsprop { .. } => 1e-5,
+        }
+    }
+}
+
+/// How the learning rate falls after the warm-up, over fractional epochs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Half a cosine from the peak to `min` (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    Cosine {
+        /// Share of the peak at the end, in [0, 1].
+        #[serde(default)]
+        min: f64,
+    },
+    /// Multiplied by `gamma` at each milestone.
+    Step {
+        /// Epochs, rising.
+        milestones: Vec<f64>,
+        /// Factor, in (0, 1].
+        #[serde(default = "gamma")]
+        gamma: f64,
+    },
+    /// The peak to the end.
+    Constant {},
+}
+
+impl Schedule {
+    /// The schedules' names, as a recipe's `schedule.kind`.
+    pub const NAMES: [&str; 3] = ["cosine", "step", "constant"];
+
+    /// The schedule of this name with its default parameters for a run of `epochs` (`step` divides by
+    /// ten at 40, 60 and 80 % of it, as Guo et al., arXiv:1902.00927); `None` for an unknown name.
+    #[must_use]
+    pub fn named(name: &str, epochs: usize) -> Option<Self> {
+        let at = |share: f64| share * epochs as f64;
+        Some(match name {
+            "cosine" => Self::Cosine { min: 0.0 },
+            "step" => Self::Step { milestones: vec![at(0.4), at(0.6), at(0.8)], gamma: gamma() },
+            "constant" => Self::Constant {},
+            _ => return None,
+        })
+    }
+}
+
+/// How a picture becomes the network's input: resized, then per channel, on a scale of 0 to 1, minus
+/// mean, divided by standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preprocessing {
+    /// How the picture gets the network's size.
+    pub resize: Resize,
+    /// With `resize = "short_side"`, the share of the resized picture that the crop keeps, above 0 to 1.
+    pub crop_pct: f32,
+    /// How pixels are interpolated.
+    pub filter: Filter,
+    /// Mean of red, green and blue; absent means that of the training pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue, above 0; absent means that of the training pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<[f32; 3]>,
+}
+
+impl Default for Preprocessing {
+    /// The middle of the short side, bilinear, mean and deviation of the data.
+    fn default() -> Self {
+        Self { resize: Resize::ShortSide, crop_pct: 1.0, filter: Filter::Bilinear, mean: None, std: None }
+    }
+}
+
+/// How a picture gets the network's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// Scaled with its aspect ratio, then the centre is cropped.
+    ShortSide,
+    /// Scaled without regard to its aspect ratio.
+    Squash,
+}
+
+fn momentum() -> f64 {
+    0.9
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+
+fn eps() -> f64 {
+    1e-8
+}
+
+fn alpha() -> f64 {
+    0.99
+}
+
+fn gamma() -> f64 {
+    0.1
+}

@@ -1,0 +1,97 @@
+//! Default recipes, and which of them suits some data.
+
+use sepal_data::{Augment, Picture, RandomResizedCrop, Splits};
+
+use super::{Optimizer, Preprocessing, Recipe, Schedule};
+use crate::error::Result;
+
+/// Pictures looked at by [`Recipe::for_data`].
+const LOOKED_AT: usize = 16;
+/// The largest shorter side, in pixels, of what counts as a small picture.
+const SMALL: u32 = 64;
+
+impl Default for Recipe {
+    /// [`Recipe::small_pictures`].
+    fn default() -> Self {
+        Self::small_pictures()
+    }
+}
+
+impl Recipe {
+    /// For pictures of about 28 to 64 pixels, such as the embedded sample: MobileNet V1 whose first
+    /// strides are 1.
+    #[must_use]
+    pub fn small_pictures() -> Self {
+        Self {
+            model: "mobilenet_v1:stem=cifar,width=0.5".into(),
+            data: None,
+            val_split: None,
+            size: 28,
+            epochs: 12,
+            batch: 64,
+            seed: 0,
+            lr: None,
+            warmup_epochs: 1.0,
+            weight_decay: None,
+            decay_norms: false,
+            decay_biases: false,
+            decay_depthwise: false,
+            label_smoothing: 0.1,
+            ema_decay: 0.99,
+            clip_grad: None,
+            freeze: Vec::new(),
+            strict: false,
+            workers: 0,
+            optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true },
+            schedule: Schedule::Cosine { min: 0.0 },
+            augment: Augment { crop_padding: Some(2), hflip: 0.5, ..Augment::default() },
+            preprocessing: Preprocessing::default(),
+        }
+    }
+
+    /// For larger pictures: MobileNet V1 of half width at 128 pixels, random-resized crops.
+    #[must_use]
+    pub fn photographs() -> Self {
+        Self {
+            model: "mobilenet_v1:width=0.5".into(),
+            size: 128,
+            epochs: 60,
+            batch: 32,
+            warmup_epochs: 3.0,
+            ema_decay: 0.998,
+            augment: Augment {
+                random_resized_crop: Some(RandomResizedCrop::default()),
+                hflip: 0.5,
+                ..Augment::default()
+            },
+            ..Self::small_pictures()
+        }
+    }
+
+    /// The default recipe for these data, by the size of some of the training pictures: for small ones
+    /// [`Recipe::small_pictures`] at the pictures' own size, at least 28, else [`Recipe::photographs`].
+    ///
+    /// # Errors
+    /// None of the pictures looked at can be read.
+    pub fn for_data(data: &Splits) -> Result<Self> {
+        let set = data.train.as_ref();
+        let mut picture = Picture::default();
+        let (mut sides, mut failure) = (Vec::new(), None);
+        let looks = LOOKED_AT.min(set.len());
+        for look in 0..looks {
+            match set.decode_into(look * set.len() / looks, &mut picture) {
+                Ok(()) => sides.push(picture.width.min(picture.height)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        sides.sort_unstable();
+        match (sides.get(sides.len() / 2), failure) {
+            (None, Some(error)) => Err(error.into()),
+            (Some(&side), _) if side <= SMALL => {
+                let smallest = Self::small_pictures().size;
+                Ok(Self { size: smallest.max(side as usize), ..Self::small_pictures() })
+            }
+            (None, None) | (Some(_), _) => Ok(Self::photographs()),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The recipe: every hyper-parameter of a run, as TOML.
+
+mod check;
+mod choices;
+mod defaults;
+mod diff;
+
+use std::path::{Path, PathBuf};
+
+use sepal_data::Augment;
+use serde::{Deserialize, Serialize};
+
+pub use choices::{Optimizer, Preprocessing, Resize, Schedule};
+pub use diff::FieldDiff;
+
+use crate::error::{Error, Result};
+
+/// Every hyper-parameter of a training run.
+///
+/// A TOML file names the fields that differ from the defaults; an unknown field is an error. The
+/// defaults are those of [`Recipe::default`], tuned for small pictures; [`Recipe::for_data`] chooses
+/// by what the data look like.
+///
+/// ```
+/// use sepal_train::{Optimizer, Recipe};
+/// # fn main() -> sepal_train::Result<()> {
+/// let recipe = Recipe::from_toml("epochs = 3\n[optimizer]\nkind = \"adamw\"\n", "mine.toml")?;
+/// assert_eq!(recipe.epochs, 3);
+/// assert!(matches!(recipe.optimizer, Optimizer::Adamw { .. }));
+/// assert_eq!(recipe.lr(), 2e-3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The network: a name with options, such as `mobilenet_v1:width=0.5`.
+    pub model: String,
+    /// The folder of the data; absent means the embedded sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Share of the training pictures held out for validation, in [0, 1), where the data bring no
+    /// validation set. Absent means 0.2 for a flat folder of classes and none elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_split: Option<f32>,
+    /// Height and width of the network's input in pixels.
+    pub size: usize,
+    /// Passes over the training pictures, at least 1.
+    pub epochs: usize,
+    /// Pictures per step, at least 1.
+    pub batch: usize,
+    /// Seed of initial weights, order, augmentation and dropout.
+    pub seed: u64,
+    /// Peak learning rate, above 0. Absent means the optimizer's own default, see [`Recipe::lr`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Epochs, also a fraction of one, over which the learning rate rises linearly to its peak.
+    pub warmup_epochs: f64,
+    /// Weight decay, at least 0. Absent means the optimizer's own default, see
+    /// [`Recipe::weight_decay`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Whether weight decay applies to scales and shifts of norms and to slopes. Off by default.
+    pub decay_norms: bool,
+    /// Whether it applies to biases. Off by default.
+    pub decay_biases: bool,
+    /// Whether it applies to depthwise kernels. Off by default: they have few weights, and little
+    /// or no decay on them is what [MobileNet] §3.2 found important (Howard et al. 2017,
+    /// arXiv:1704.04861).
+    pub decay_depthwise: bool,
+    /// Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al.,
+    /// arXiv:1512.00567, §7).
+    pub label_smoothing: f32,
+    /// Decay per step of the exponential moving average of weights and running statistics, in
+    /// [0, 1); 0 turns it off. After t steps min(decay, (1 + t) / (10 + t)) is used, so that the
+    /// average does not remember the start. Validation and saved models use the average.
+    pub ema_decay: f64,
+    /// Largest global norm of the gradient, above 0; a longer one is scaled down. Absent means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad: Option<f64>,
+    /// Globs on parameter paths, such as `*.pointwise.weight`, that are not trained. `*` also matches
+    /// dots. Running statistics of frozen norms still follow the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Whether a picture that cannot be read ends the run; else it is reported, skipped and counted.
+    pub strict: bool,
+    /// Threads that decode and augment ahead of training; 0 means the trainer chooses. Has no
+    /// influence on the result.
+    pub workers: usize,
+    /// How the weights are updated.
+    pub optimizer: Optimizer,
+    /// How the learning rate falls after the warm-up.
+    pub schedule: Schedule,
+    /// Random changes to training pictures.
+    pub augment: Augment,
+    /// How a picture becomes the network's input, in training and ever after.
+    pub preprocessing: Preprocessing,
+}
+
+impl Recipe {
+    /// Parses TOML; `file` stands for it in errors.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown field or a wrong type, with line and column, and what
+    /// [`Recipe::check`] finds.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text)
+            .map_err(|source| Error::RecipeSyntax { file: file.to_owned(), source: Box::new(source) })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// The file cannot be read, and those of [`Recipe::from_toml`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Self::from_toml(&text, &path.display().to_string())
+    }
+
+    /// The recipe as TOML with every field that is set; [`Recipe::from_toml`] gives it back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        // Every field is a number, a string or a table of such.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// The recipe with the values filled in that it leaves to the optimizer.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        Self { lr: Some(self.lr()), weight_decay: Some(self.weight_decay()), ..self.clone() }
+    }
+
+    /// Peak learning rate: the recipe's, else 0.1 for SGD, 0.002 for AdamW and RMSprop.
+    #[must_use]
+    pub fn lr(&self) -> f64 {
+        self.lr.unwrap_or(self.optimizer.default_lr())
+    }
+
+    /// Weight decay: the recipe's, else 5e-4 for SGD, 0.05 for AdamW, 1e-5 for RMSprop.
+    #[must_use]
+    pub fn weight_decay(&self) -> f64 {
+        self.weight_decay.unwrap_or(self.optimizer.default_weight_decay())
+    }
+
+    /// Every field in which `now` would train other weights than `self`. Fields that have no
+    /// influence on the weights (`workers`, `strict`) are not compared.
+    #[must_use]
+    pub fn differences(&self, now: &Self) -> Vec<FieldDiff> {
+        diff::differences(&self.resolved(), &now.resolved())
+    }
+}

@@ -1,0 +1,214 @@
+//! One epoch: steps, then measuring, then a checkpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sepal_data::Batch;
+
+use super::{Trainer, dropout_seed, loader};
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::evaluate::{evaluate, workers};
+use crate::history::{Best, EpochRow};
+use crate::metric::{Metrics, Running};
+use crate::observer::{BatchReport, EpochReport, Observer};
+
+impl Trainer {
+    /// Trains the rest of the epoch under way. `false` if `stop` was set before its end.
+    pub(super) fn epoch(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool> {
+        let begin = Instant::now();
+        let (images_before, mut waited) = (self.clock.images, Duration::ZERO);
+        let workers = workers(self.recipe.workers, self.options.pool.threads());
+        let (epoch, first) = (self.progress.epoch, self.progress.batch);
+        let mut loader = loader(&self.recipe, &self.data, &self.meta, workers, epoch, first)?;
+        let mut first_failure = None;
+        loop {
+            let asked = Instant::now();
+            let Some(batch) = loader.next() else { break };
+            let batch = batch?;
+            let wait = asked.elapsed();
+            waited += wait;
+            for picture in &batch.skipped {
+                self.progress.skipped += 1;
+                first_failure.get_or_insert_with(|| format!("{}: {}", picture.path, picture.cause));
+                if self.reported.insert(picture.path.clone()) {
+                    observer.skipped(picture);
+                }
+            }
+            self.step(&batch, wait, observer)?;
+            loader.recycle(batch);
+            if self.progress.batch < self.batches {
+                if stop.load(Ordering::SeqCst) {
+                    self.clock.training += begin.elapsed();
+                    return Ok(false);
+                }
+                if self.state_is_due() {
+                    self.write_state(observer)?;
+                }
+            }
+        }
+        if self.progress.running.images == 0 {
+            let first = first_failure.unwrap_or_else(|| "unknown".into());
+            return Err(Error::NoPictures { pictures: self.data.train.len(), first });
+        }
+        let trained = begin.elapsed();
+        self.clock.training += trained;
+        let rate = (self.clock.images - images_before) as f64 / trained.as_secs_f64().max(1e-9);
+        let share = waited.as_secs_f64() / trained.as_secs_f64().max(1e-9);
+        self.close_epoch(observer, rate, share)?;
+        Ok(!stop.load(Ordering::SeqCst) || self.progress.epoch == self.recipe.epochs)
+    }
+
+    /// One batch: gradient, update, moving average, figures.
+    fn step(&mut self, batch: &Batch, wait: Duration, observer: &mut dyn Observer) -> Result<()> {
+        let step = self.progress.step;
+        self.progress.batch += 1;
+        self.progress.step += 1;
+        // What skipping left of a batch may be nothing, or one picture, of which batch normalisation can
+        // make nothing.
+        if batch.is_empty() || (batch.len() == 1 && !batch.skipped.is_empty()) {
+            return Ok(());
+        }
+        let lr = self.schedule.at(step);
+        let input = engine::Batch {
+            images: &batch.images,
+            labels: &batch.labels,
+            smoothing: self.recipe.label_smoothing,
+            seed: dropout_seed(self.recipe.seed, step),
+        };
+        let output = self.engine.step(&mut self.params, &input)?;
+        self.check_finite("loss", output.loss, lr)?;
+        let update = self.progress.updates + 1;
+        let exec = Self::exec(&self.options.pool, self.options.level);
+        let grad_norm = self.optim.step(exec, &mut self.params, lr, update);
+        if let Some(ema) = &mut self.ema {
+            ema.step(exec, &self.params, update);
+        }
+        if let Some(norm) = grad_norm {
+            self.check_finite("gradient's norm", norm, lr)?;
+        }
+        self.progress.updates = update;
+        self.progress.running.add(output.loss, output.top1, output.top5, batch.len());
+        self.clock.images += batch.len() as u64;
+        observer.batch(&BatchReport {
+            epoch: self.progress.epoch + 1,
+            epochs: self.recipe.epochs,
+            batch: self.progress.batch,
+            batches: self.batches,
+            step: self.progress.step,
+            images: batch.len(),
+            loss: output.loss,
+            lr,
+            grad_norm,
+            running: &self.progress.running,
+            waited: wait.as_secs_f64(),
+            seconds: self.seconds(),
+        });
+        Ok(())
+    }
+
+    /// Measures, records and writes what the epoch came to.
+    fn close_epoch(&mut self, observer: &mut dyn Observer, rate: f64, waited: f64) -> Result<()> {
+        let lr = self.schedule.at(self.progress.step.saturating_sub(1));
+        let mut model = self.model().map_err(|error| self.diverged_or(error, lr))?;
+        let epoch = self.progress.epoch + 1;
+        model.meta.provenance.insert("epochs".into(), epoch.to_string());
+        let metrics = match self.monitored() {
+            Some((_, set)) => {
+                let set = Arc::clone(set);
+                let mut watch = Reported { trainer: self, observer };
+                Some(evaluate(&model, &set, &watch.pool(), &watch.trainer.eval_options(), &mut watch)?)
+            }
+            None => None,
+        };
+        if let Some(metrics) = &metrics {
+            self.check_finite("validation loss", metrics.loss, lr)?;
+        }
+        let best = self.note_best(epoch, metrics.as_ref());
+        let progress = &mut self.progress;
+        progress.seconds = self.clock.start.map_or(0.0, |(start, before)| before + start.elapsed().as_secs_f64());
+        let (seconds, skipped) = (progress.seconds, progress.skipped);
+        let row = EpochRow::new(epoch, seconds, &progress.running, metrics.as_ref(), lr, skipped);
+        progress.history.push(row);
+        progress.epoch = epoch;
+        progress.batch = 0;
+        progress.skipped = 0;
+        progress.running = Running::default();
+        // Without a set to choose by, the best is the last.
+        let chosen = best || (self.data.val.is_none() && epoch == self.recipe.epochs);
+        self.write_epoch(&model, chosen, observer)?;
+        observer.epoch(&EpochReport {
+            row: &row,
+            history: &self.progress.history,
+            epochs: self.recipe.epochs,
+            set: self.monitored().map(|(name, _)| name),
+            metrics: metrics.as_ref(),
+            best,
+            images_per_second: rate,
+            waited,
+        });
+        if let Some(metrics) = metrics.filter(|_| best || self.data.val.is_none()) {
+            self.measured = Some((epoch, metrics));
+        }
+        if chosen && self.options.run.is_none() {
+            self.best = Some(model);
+        }
+        Ok(())
+    }
+
+    /// Whether the epoch is the best so far on the validation set, which is noted.
+    fn note_best(&mut self, epoch: usize, metrics: Option<&Metrics>) -> bool {
+        let Some(metrics) = metrics.filter(|_| self.data.val.is_some()) else { return false };
+        let better = self.progress.best.is_none_or(|best| best.yields_to(metrics));
+        if better {
+            self.progress.best = Some(Best { epoch, top1: metrics.top1, loss: metrics.loss });
+        }
+        better
+    }
+
+    fn check_finite(&self, what: &'static str, value: f64, lr: f64) -> Result<()> {
+        match value.is_finite() {
+            true => Ok(()),
+            false => Err(self.diverged(what, value, lr)),
+        }
+    }
+
+    pub(super) fn diverged(&self, what: &'static str, value: f64, lr: f64) -> Error {
+        Error::Diverged { epoch: self.progress.epoch + 1, step: self.progress.step, what, value, lr }
+    }
+
+    /// Weights that are not finite are the learning rate's fault, not the model's.
+    fn diverged_or(&self, error: Error, lr: f64) -> Error {
+        match error {
+            Error::Graph(sepal_graph::Error::NotFinite { value, .. }) => {
+                self.diverged("largest weight", value.into(), lr)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Passes on what happens while measuring; a picture that was reported already is not again.
+pub(super) struct Reported<'a> {
+    pub(super) trainer: &'a mut Trainer,
+    pub(super) observer: &'a mut dyn Observer,
+}
+
+impl Reported<'_> {
+    pub(super) fn pool(&self) -> Arc<dyn sepal_kernels::pool::Pool> {
+        Arc::clone(&self.trainer.options.pool)
+    }
+}
+
+impl Observer for Reported<'_> {
+    fn skipped(&mut self, skipped: &sepal_data::Skipped) {
+        if self.trainer.reported.insert(skipped.path.clone()) {
+            self.observer.skipped(skipped);
+        }
+    }
+
+    fn measured(&mut self, done: usize, total: usize) {
+        self.observer.measured(done, total);
+    }
+}

@@ -1,0 +1,148 @@
+//! Recipes: defaults, TOML, ranges, differences.
+
+use sepal_train::{Optimizer, Recipe, Schedule};
+
+fn parse(text: &str) -> Recipe {
+    Recipe::from_toml(text, "test.toml").unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    Recipe::from_toml(text, "test.toml").unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_pass_their_own_check_and_survive_toml() {
+    for recipe in [Recipe::default(), Recipe::small_pictures(), Recipe::photographs()] {
+        recipe.check().unwrap();
+        assert_eq!(parse(&recipe.to_toml()), recipe);
+        assert_eq!(parse(&recipe.resolved().to_toml()), recipe.resolved());
+    }
+    assert_eq!(parse(""), Recipe::default());
+}
+
+#[test]
+fn every_field_survives_toml() {
+    let recipe = Recipe {
+        data: Some("pictures".into()),
+        val_split: Some(0.25),
+        lr: Some(0.012_345_678_901_234_567),
+        clip_grad: Some(1.5),
+        freeze: vec!["*.pointwise.*".into(), "stem.*".into()],
+        optimizer: Optimizer::Rmsprop { alpha: 0.9, eps: 1e-3, momentum: 0.5 },
+        schedule: Schedule::Step { milestones: vec![3.0, 6.5], gamma: 0.2 },
+        epochs: 8,
+        seed: u64::from(u32::MAX),
+        ..Recipe::photographs()
+    };
+    assert_eq!(parse(&recipe.to_toml()), recipe);
+}
+
+#[test]
+fn choices_take_their_own_defaults() {
+    let recipe = parse("[optimizer]\nkind = \"adamw\"\n[schedule]\nkind = \"constant\"\n");
+    assert_eq!(recipe.optimizer, Optimizer::named("adamw").unwrap());
+    assert_eq!(recipe.schedule, Schedule::Constant {});
+    assert_eq!((recipe.lr(), recipe.weight_decay()), (2e-3, 0.05));
+    assert_eq!(recipe.resolved().lr, Some(2e-3));
+    let recipe = parse("lr = 0.3\n[optimizer]\nkind = \"sgd\"\nmomentum = 0.0\nnesterov = false\n");
+    assert_eq!(recipe.optimizer, Optimizer::Sgd { momentum: 0.0, nesterov: false });
+    assert_eq!(recipe.lr(), 0.3);
+    for name in Optimizer::NAMES {
+        assert!(Optimizer::named(name).is_some());
+    }
+    for name in Schedule::NAMES {
+        assert!(Schedule::named(name, 100).is_some());
+    }
+    assert!(Optimizer::named("sdg").is_none() && Schedule::named("cosinus", 1).is_none());
+}
+
+#[test]
+fn unknown_fields_and_wrong_types_name_field_and_line() {
+    for (text, words) in [
+        ("epoch = 3", &["test.toml", "epoch", "epochs"][..]),
+        ("\n\nepochs = \"three\"", &["line 3", "epochs"]),
+        ("epochs = -1", &["epochs", "-1"]),
+        ("seed = -4", &["seed"]),
+        ("[optimizer]\nkind = \"sdg\"", &["sdg", "sgd", "adamw", "rmsprop"]),
+        ("[optimizer]\nkind = \"sgd\"\nbetas = [0.9, 0.99]", &["betas", "momentum"]),
+        ("[schedule]\nkind = \"constant\"\ngamma = 1", &["gamma"]),
+        ("[augment]\nflip = 1", &["flip", "hflip"]),
+        ("[preprocessing]\nsigma = 1", &["sigma", "std"]),
+        ("epochs 3", &["line 1"]),
+    ] {
+        let message = refusal(text);
+        for word in words {
+            assert!(message.contains(word), "{text:?} gives {message}");
+        }
+    }
+}
+
+#[test]
+fn numbers_out_of_range_name_field_value_and_range() {
+    for (text, words) in [
+        ("epochs = 0", &["epochs is 0", "from 1"][..]),
+        ("batch = 0", &["batch is 0", "from 1"]),
+        ("size = 0", &["size is 0"]),
+        ("model = \" \"", &["model is empty"]),
+        ("lr = -0.1", &["lr is -0.1", "above 0"]),
+        ("lr = 0.0", &["lr is 0"]),
+        ("lr = nan", &["lr is NaN"]),
+        ("lr = inf", &["lr is inf"]),
+        ("weight_decay = -1.0", &["weight_decay is -1", "at least 0"]),
+        ("warmup_epochs = nan", &["warmup_epochs is NaN"]),
+        ("epochs = 2\nwarmup_epochs = 3", &["warmup_epochs is 3", "at most the number of epochs, 2"]),
+        ("label_smoothing = 1.0", &["label_smoothing is 1", "below 1"]),
+        ("ema_decay = 1.0", &["ema_decay is 1", "below 1"]),
+        ("clip_grad = 0.0", &["clip_grad is 0", "above 0"]),
+        ("val_split = 1.0", &["val_split is 1", "below 1"]),
+        ("workers = 5000", &["workers is 5000"]),
+        ("freeze = [\"a[\"]", &["freeze", "a[", "not a glob"]),
+        ("[optimizer]\nkind = \"sgd\"\nmomentum = 1.0", &["optimizer.momentum is 1"]),
+        ("[optimizer]\nkind = \"sgd\"\nmomentum = 0.0", &["optimizer.nesterov is true", "momentum is 0"]),
+        ("[optimizer]\nkind = \"adamw\"\nbetas = [0.9, 1.5]", &["optimizer.betas is 1.5"]),
+        ("[optimizer]\nkind = \"adamw\"\neps = 0.0", &["optimizer.eps is 0"]),
+        ("[optimizer]\nkind = \"rmsprop\"\nalpha = -0.5", &["optimizer.alpha is -0.5"]),
+        ("[schedule]\nkind = \"cosine\"\nmin = 2.0", &["schedule.min is 2"]),
+        ("[schedule]\nkind = \"step\"\nmilestones = [5.0, 2.0]", &["schedule.milestones is [5.0, 2.0]", "rising"]),
+        ("[schedule]\nkind = \"step\"\nmilestones = []\ngamma = 0.0", &["schedule.gamma is 0"]),
+        ("[augment]\nhflip = 2.0", &["hflip", "2"]),
+        ("[augment]\ncrop_padding = 5000", &["crop_padding", "5000"]),
+        ("[preprocessing]\nstd = [1.0, 0.0, 1.0]", &["preprocessing.std is 0"]),
+        ("[preprocessing]\nmean = [nan, 0.0, 1.0]", &["preprocessing.mean is NaN"]),
+        ("[preprocessing]\ncrop_pct = 0.0", &["preprocessing.crop_pct is 0"]),
+    ] {
+        let message = refusal(text);
+        for word in words {
+            assert!(message.contains(word), "{text:?} gives {message}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let message = Recipe::read("nowhere/recipe.toml".as_ref()).unwrap_err().to_string();
+    assert!(message.contains("nowhere/recipe.toml"), "{message}");
+}
+
+#[test]
+fn differences_name_every_field_that_changes_the_weights() {
+    let before = Recipe::default();
+    assert!(before.differences(&before.resolved()).is_empty());
+    let now = Recipe { workers: 7, strict: true, ..before.clone() };
+    assert!(before.differences(&now).is_empty());
+    let now = Recipe {
+        epochs: 99,
+        freeze: vec!["*".into()],
+        optimizer: Optimizer::Sgd { momentum: 0.5, nesterov: true },
+        ..before.clone()
+    };
+    let fields: Vec<_> = before.differences(&now).into_iter().map(|d| (d.field, d.before, d.now)).collect();
+    let expected = [("epochs", "12", "99"), ("freeze", "absent", "[\"*\"]"), ("optimizer.momentum", "0.9", "0.5")];
+    assert_eq!(fields, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
+}
+
+#[test]
+fn the_recipe_for_data_goes_by_the_pictures() {
+    let recipe = Recipe::for_data(&sepal_data::sample().unwrap()).unwrap();
+    assert_eq!(recipe, Recipe::default());
+}

@@ -1,0 +1,188 @@
+//! Training learns, reports what it does, and refuses what cannot be trained.
+
+mod common;
+
+use std::sync::atomic::AtomicBool;
+
+use common::{Colours, data, model, options, recipe};
+use sepal_data::Skipped;
+use sepal_train::{
+    BatchReport, CheckpointEvery, EpochReport, Error, EvalOptions, Observer, Outcome, Recipe, Start, TrainOptions,
+    Trainer, evaluate,
+};
+
+#[derive(Default)]
+struct Log {
+    start: Option<Start>,
+    steps: Vec<u64>,
+    rates: Vec<f64>,
+    losses: Vec<f64>,
+    skipped: Vec<String>,
+    epochs: Vec<(usize, Option<&'static str>, bool)>,
+    measured: usize,
+}
+
+impl Observer for Log {
+    fn start(&mut self, start: &Start) {
+        self.start = Some(*start);
+    }
+
+    fn batch(&mut self, batch: &BatchReport<'_>) {
+        self.steps.push(batch.step);
+        self.rates.push(batch.lr);
+        self.losses.push(batch.loss);
+        assert!(batch.batch <= batch.batches && batch.images > 0 && batch.epoch <= batch.epochs);
+    }
+
+    fn skipped(&mut self, skipped: &Skipped) {
+        self.skipped.push(format!("{}: {}", skipped.path, skipped.cause));
+    }
+
+    fn measured(&mut self, done: usize, total: usize) {
+        assert!(done <= total);
+        self.measured += 1;
+    }
+
+    fn epoch(&mut self, epoch: &EpochReport<'_>) {
+        assert_eq!(epoch.history.len(), epoch.row.epoch);
+        self.epochs.push((epoch.row.epoch, epoch.set, epoch.best));
+    }
+}
+
+fn run(recipe: &Recipe, data: &sepal_data::Splits, observer: &mut dyn Observer) -> sepal_train::Result<Outcome> {
+    Trainer::new(model(recipe), data, recipe, TrainOptions::default())?.run(observer, &AtomicBool::new(false))
+}
+
+#[test]
+fn what_is_easy_is_learnt_completely() {
+    let recipe = Recipe { epochs: 12, ..recipe() };
+    let data = data(Colours::new(96), Some(15), Some(30));
+    let mut log = Log::default();
+    let mut trainer = Trainer::new(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
+    let outcome = trainer.run(&mut log, &AtomicBool::new(false)).unwrap();
+    let metrics = outcome.metrics.unwrap();
+    assert_eq!((metrics.top1, metrics.top5, metrics.images), (1.0, 1.0, 30));
+    assert_eq!(outcome.set, Some("test"));
+    assert_eq!((outcome.epochs, outcome.stopped, outcome.skipped), (12, false, 0));
+    assert_eq!(outcome.best.unwrap().top1, 1.0);
+    assert!(outcome.images_per_second > 0.0 && outcome.seconds > 0.0);
+    assert_eq!(log.start.unwrap(), Start { epoch: 0, batch: 0, epochs: 12, batches: 12, pictures: 96 });
+    assert_eq!(log.steps, (1..=144).collect::<Vec<_>>());
+    assert_eq!(log.epochs.len(), 12);
+    assert!(log.epochs.iter().all(|epoch| epoch.1 == Some("val")) && log.epochs[0].2 && log.measured > 0);
+    assert!((log.rates[0] - 0.1 / 12.0).abs() < 1e-12 && (log.rates[11] - 0.1).abs() < 1e-12);
+    assert!(log.losses[140] < log.losses[0]);
+
+    let model = trainer.model().unwrap();
+    assert_eq!(model.meta.classes, ["red", "green", "blue"]);
+    assert_eq!(model.meta.preprocessing.as_ref().unwrap().size, [8, 8]);
+    let again = evaluate(
+        &model,
+        data.test.as_ref().unwrap(),
+        &(std::sync::Arc::new(sepal_kernels::pool::Serial) as std::sync::Arc<dyn sepal_kernels::pool::Pool>),
+        &EvalOptions { batch: 7, ..EvalOptions::default() },
+        &mut (),
+    )
+    .unwrap();
+    assert_eq!(again.top1, 1.0);
+    assert!(again.classes.iter().all(|class| class.accuracy() == 1.0 && class.images == 10));
+
+    let memory = trainer.memory();
+    assert!(memory.optimizer == memory.gradients && memory.ema == memory.parameters && memory.activations > 0);
+    assert!(memory.total() > memory.activations);
+}
+
+#[test]
+fn without_a_validation_set_the_test_set_is_watched_and_the_last_weights_count() {
+    let mut log = Log::default();
+    let outcome = run(&recipe(), &data(Colours::new(24), None, Some(6)), &mut log).unwrap();
+    assert_eq!(outcome.set, Some("test"));
+    assert!(outcome.best.is_none());
+    assert!(log.epochs.iter().all(|epoch| epoch.1 == Some("test") && !epoch.2));
+    assert_eq!(outcome.metrics.unwrap().top1, outcome.history[2].top1.unwrap());
+    let outcome = run(&recipe(), &data(Colours::new(24), None, None), &mut log).unwrap();
+    assert!(outcome.metrics.is_none() && outcome.set.is_none() && outcome.history[0].top1.is_none());
+    let outcome = run(&recipe(), &data(Colours::new(24), Some(6), None), &mut log).unwrap();
+    assert_eq!(outcome.set, Some("val"));
+    assert_eq!(outcome.metrics.unwrap().top1, outcome.best.unwrap().top1);
+}
+
+#[test]
+fn pictures_that_cannot_be_read_are_said_once_and_counted_every_epoch() {
+    let bad = Colours { bad: Some(7), ..Colours::new(30) };
+    let mut log = Log::default();
+    let outcome = run(&recipe(), &data(bad, None, Some(6)), &mut log).unwrap();
+    assert_eq!(log.skipped.len(), 5);
+    assert!(log.skipped.contains(&"colours/14.png: truncated".to_owned()), "{:?}", log.skipped);
+    assert_eq!(outcome.skipped, 5);
+    assert!(outcome.history.iter().all(|row| row.skipped == 5));
+
+    let bad = Colours { bad: Some(7), ..Colours::new(30) };
+    let strict = Recipe { strict: true, ..recipe() };
+    let text = run(&strict, &data(bad, None, Some(6)), &mut ()).unwrap_err().to_string();
+    assert!(text.contains("colours/") && text.contains("truncated"), "{text}");
+
+    let given = sepal_train::Preprocessing { mean: Some([0.5; 3]), std: Some([0.25; 3]), ..Default::default() };
+    let all_bad = Colours { bad: Some(1), ..Colours::new(30) };
+    let recipe = Recipe { preprocessing: given, ..recipe() };
+    let error = run(&recipe, &data(all_bad, None, None), &mut ()).unwrap_err();
+    assert!(matches!(error, Error::NoPictures { pictures: 30, .. }), "{error}");
+}
+
+#[test]
+fn what_diverges_says_so() {
+    let recipe = Recipe { lr: Some(1e30), warmup_epochs: 0.0, epochs: 6, ..recipe() };
+    let error = run(&recipe, &data(Colours::new(48), None, Some(6)), &mut ()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    assert!(error.to_string().contains("learning rate"), "{error}");
+}
+
+#[test]
+fn network_recipe_and_data_must_fit() {
+    let mut two = Colours::new(24);
+    two.classes.pop();
+    let text = run(&recipe(), &data(two, None, None), &mut ()).unwrap_err().to_string();
+    assert!(text.contains("3 outputs") && text.contains("2 classes"), "{text}");
+    let larger = Recipe { size: 16, ..recipe() };
+    let text = run(&larger, &data(Colours::new(24), None, None), &mut ()).unwrap_err().to_string();
+    assert!(text.contains("3×8×8") && text.contains("3×16×16"), "{text}");
+    let text = run(&recipe(), &data(Colours::new(1), None, None), &mut ()).unwrap_err().to_string();
+    assert!(text.contains("one picture"), "{text}");
+    let text = run(&Recipe { batch: 0, ..recipe() }, &data(Colours::new(9), None, None), &mut ()).unwrap_err();
+    assert!(text.to_string().contains("batch is 0"), "{text}");
+}
+
+#[test]
+fn the_last_batch_is_never_of_one() {
+    // 17 pictures in eights: 8 and 9.
+    let mut log = Log::default();
+    run(&recipe(), &data(Colours::new(17), None, None), &mut log).unwrap();
+    assert_eq!(log.steps, (1..=6).collect::<Vec<_>>());
+}
+
+#[test]
+fn frozen_weights_stay_and_the_others_learn() {
+    let recipe = Recipe { freeze: vec!["depthwise.*".into()], ema_decay: 0.0, ..recipe() };
+    let before = model(&recipe);
+    let mut trainer =
+        Trainer::new(before.clone(), &data(Colours::new(24), None, None), &recipe, TrainOptions::default()).unwrap();
+    trainer.run(&mut (), &AtomicBool::new(false)).unwrap();
+    let after = trainer.model().unwrap();
+    let changed = |path: &str| before.weights.get(path).unwrap() != after.weights.get(path).unwrap();
+    assert!(!changed("depthwise.weight"));
+    assert!(changed("pointwise.weight") && changed("stem.weight") && changed("classifier.bias"));
+}
+
+#[test]
+fn threads_and_workers_do_not_change_a_bit() {
+    let data = data(Colours::new(45), Some(9), None);
+    let mut models = Vec::new();
+    for (threads, workers) in [(1, 1), (2, 3), (4, 2)] {
+        let recipe = Recipe { workers, ..recipe() };
+        let options = options(None, threads, CheckpointEvery::Epoch);
+        let mut trainer = Trainer::new(model(&recipe), &data, &recipe, options).unwrap();
+        trainer.run(&mut (), &AtomicBool::new(false)).unwrap();
+        models.push(trainer.model().unwrap());
+    }
+    assert!(models[0] == models[1] && models[1] == models[2]);
+}
