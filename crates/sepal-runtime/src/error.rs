@@ -23,22 +23,17 @@ pub enum RuntimeError {
         /// Paths of all of them.
         paths: Vec<String>,
     },
-    /// A tensor of so many images does not fit the address space.
-    #[error("node `{path}`: {batch} images of {shape} do not fit into memory, compile for a smaller batch")]
+    /// A tensor does not fit the address space.
+    #[error("node `{path}`: a value of {shape} does not fit the address space, use a smaller input")]
     TooLarge {
         /// The node's path.
         path: String,
         /// Shape of its value for one image.
         shape: Shape,
-        /// The largest batch asked for.
-        batch: usize,
     },
     /// All tensors together do not fit the address space.
-    #[error("a batch of {batch} does not fit into memory, compile for a smaller one")]
-    ArenaTooLarge {
-        /// The largest batch asked for.
-        batch: usize,
-    },
+    #[error("the values of the network do not fit the address space together, use a smaller input")]
+    ArenaTooLarge,
     /// The input of a run has a length that is no batch.
     #[error("input `{path}` has {actual} values, must be {} for each of 1 to {max_batch} images of {shape}", shape.elements())]
     InputLength {

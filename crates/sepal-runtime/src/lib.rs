@@ -46,6 +46,7 @@ mod error;
 mod ir;
 mod lower;
 mod passes;
+mod placement;
 mod plan;
 mod session;
 mod task;

@@ -6,20 +6,19 @@ use sepal_graph::rewrites::fold_norms;
 use sepal_graph::{Model, Shape};
 use sepal_kernels::{Buffer, Exec, Level};
 
-use crate::arena::{self, Request};
-use crate::boundary::{Boundary, takes_pixels};
+use crate::boundary::Boundary;
 use crate::constants::Constants;
 use crate::describe::StepInfo;
 use crate::error::{Result, RuntimeError};
-use crate::ir::Program;
 use crate::lower::lower;
 use crate::passes;
+use crate::placement::Placement;
 use crate::task::{Operands, Place, Task};
 
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
 pub struct CompileOptions {
-    /// The most images of one run, at least 1. Memory grows with it, time per run does not.
+    /// The most images of one run, at least 1.
     pub batch: usize,
     /// The instruction set to run on.
     pub level: Level,
@@ -38,6 +37,8 @@ impl Default for CompileOptions {
 pub struct Plan {
     pub(crate) level: Level,
     pub(crate) max_batch: usize,
+    /// Images computed at a time.
+    pub(crate) group: usize,
     pub(crate) input: Boundary,
     pub(crate) output: Boundary,
     pub(crate) steps: Vec<Step>,
@@ -63,7 +64,7 @@ pub(crate) struct Step {
 pub struct Memory {
     /// Packed weights and per-channel vectors, once per plan.
     pub weights: usize,
-    /// Activations of the largest batch, once per session.
+    /// Activations of the images that are computed at a time, once per session.
     pub arena: usize,
     /// Working memory of the kernels, once per session.
     pub scratch: usize,
@@ -84,7 +85,7 @@ impl Memory {
 ///
 /// # Errors
 /// The model's graph is not valid or its weights do not fit it; it has more than one input or
-/// output; `options.batch` is 0 or too large for the address space.
+/// output; `options.batch` is 0; a value does not fit the address space.
 pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
     let CompileOptions { batch, level } = *options;
     if batch == 0 {
@@ -92,11 +93,11 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
     }
     let input_shape = model.graph.input_shape()?.clone();
     let output_shape = model.graph.output_shape()?;
-    let mut program = lower(&fold_norms(model)?)?;
+    let mut program = lower(fold_norms(model)?)?;
     let output_path = program.values[program.output].path.clone();
     passes::run(&mut program);
 
-    let (places, arena) = place(&program, batch)?;
+    let Placement { places, group, arena } = Placement::new(&program, batch)?;
     let boundary = |path: String, shape, value: usize| Boundary { path, shape, place: places[value].clone() };
     let input = boundary(program.values[program.input].path.clone(), input_shape, program.input);
     let output = boundary(output_path, output_shape, program.output);
@@ -108,62 +109,19 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
             steps.push(Step { path: step.path, task, inputs: step.inputs, output: step.output });
         }
     }
-    Ok(Plan { level, max_batch: batch, input, output, steps, places, shapes, arena, constants: constants.fill(level) })
+    Ok(Plan {
+        level,
+        max_batch: batch,
+        group,
+        input,
+        output,
+        steps,
+        places,
+        shapes,
+        arena,
+        constants: constants.fill(level),
+    })
 }
-
-/// Gives every value its place for `batch` images, and the arena its length.
-fn place(program: &Program, batch: usize) -> Result<(Vec<Place>, usize)> {
-    let too_large = |value: usize| RuntimeError::TooLarge {
-        path: program.values[value].path.clone(),
-        shape: program.values[value].shape.clone(),
-        batch,
-    };
-    let mut places: Vec<Place> =
-        (program.values.iter()).map(|value| Place { dims: value.dims(), offset: 0, pixels: false }).collect();
-    places[program.input].pixels = takes_pixels(program);
-
-    // The input is written before step 0, which is moment 0; the output is read after the last.
-    let mut alive: Vec<Option<(usize, usize)>> = vec![None; places.len()];
-    alive[program.input] = Some((0, 0));
-    for (index, step) in program.steps.iter().enumerate() {
-        let moment = index + 1;
-        alive[step.output] = Some((moment, moment));
-        for input in &step.inputs {
-            if let Some((_, last)) = &mut alive[*input] {
-                *last = moment;
-            }
-        }
-    }
-    if let Some((_, last)) = &mut alive[program.output] {
-        *last = program.steps.len() + 1;
-    }
-
-    let mut requests = Vec::new();
-    let mut owners = Vec::new();
-    for (value, alive) in alive.iter().enumerate() {
-        let Some((first, last)) = *alive else { continue };
-        let dims = places[value].dims;
-        // Padded to whole blocks, and one row more to make the plane odd.
-        let padded = (dims.blocks() * 16).checked_mul(dims.h * dims.w);
-        let fits = padded.and_then(|each| each.checked_mul(batch)?.checked_add(dims.blocks() * 16));
-        if fits.is_none_or(|floats| floats > MAX_FLOATS) {
-            return Err(too_large(value));
-        }
-        requests.push(Request { len: places[value].len(batch), first, last });
-        owners.push(value);
-    }
-    let layout = arena::plan(&requests);
-    if layout.total > MAX_FLOATS {
-        return Err(RuntimeError::ArenaTooLarge { batch });
-    }
-    for (value, offset) in owners.into_iter().zip(layout.offsets) {
-        places[value].offset = offset;
-    }
-    Ok((places, layout.total))
-}
-
-/// The most floats one allocation can have.
-const MAX_FLOATS: usize = isize::MAX as usize / size_of::<f32>() - 16;
 
 impl Plan {
     /// Shape of one image of the input, `[C, H, W]`.
@@ -199,7 +157,7 @@ impl Plan {
 
     /// Floats of scratch for a session on `threads` workers.
     pub(crate) fn scratch(&self, threads: usize) -> usize {
-        self.steps.iter().map(|step| step.task.scratch(self.max_batch, threads)).max().unwrap_or(0)
+        self.steps.iter().map(|step| step.task.scratch(self.group, threads)).max().unwrap_or(0)
     }
 
     /// Runs step `index` on `n` images.

@@ -1,7 +1,7 @@
 //! Running a plan.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sepal_kernels::pool::Pool;
 use sepal_kernels::{Buffer, Exec};
@@ -42,7 +42,7 @@ impl Session {
     /// `input` is no whole number of images from 1 to the largest batch, or `output` is not
     /// exactly as long as their outputs.
     pub fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()> {
-        self.run_with(input, output, &mut || {})
+        self.run_with(input, output, &mut |_| {})
     }
 
     /// As [`Session::run`], and replaces `profile` by the time each step took, in the order of
@@ -52,29 +52,35 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_profiled(&mut self, input: &[f32], output: &mut [f32], profile: &mut Profile) -> Result<()> {
         profile.clear();
-        profile.reserve(self.plan.steps.len() + 2);
+        profile.resize(self.plan.steps.len() + 2, Duration::ZERO);
         let mut before = Instant::now();
-        self.run_with(input, output, &mut || {
+        self.run_with(input, output, &mut |index| {
             let now = Instant::now();
-            profile.push(now - before);
+            profile[index] += now - before;
             before = now;
         })
     }
 
-    /// Runs, and calls `done` after the way in, after every step and after the way out.
-    fn run_with(&mut self, input: &[f32], output: &mut [f32], done: &mut dyn FnMut()) -> Result<()> {
+    /// Runs, group of images by group, and calls `done` with the index in [`Plan::describe`] of
+    /// each part that is done.
+    fn run_with(&mut self, input: &[f32], output: &mut [f32], done: &mut dyn FnMut(usize)) -> Result<()> {
         let Self { plan, pool, arena, scratch } = self;
         let n = plan.input.batch(input.len(), plan.max_batch)?;
         plan.output.check_room(output.len(), n)?;
         let exec = Exec { level: plan.level, pool: pool.as_ref() };
-        plan.input.read(n, input, arena);
-        done();
-        for index in 0..plan.steps.len() {
-            plan.run_step(index, exec, n, arena, scratch);
-            done();
+        let [each_input, each_output] = [&plan.input, &plan.output].map(|boundary| boundary.shape.elements());
+        let groups = input.chunks(each_input * plan.group).zip(output.chunks_mut(each_output * plan.group));
+        for (input, output) in groups {
+            let n = input.len() / each_input;
+            plan.input.read(n, input, arena);
+            done(0);
+            for index in 0..plan.steps.len() {
+                plan.run_step(index, exec, n, arena, scratch);
+                done(index + 1);
+            }
+            plan.output.write(n, arena, output);
+            done(plan.steps.len() + 1);
         }
-        plan.output.write(n, arena, output);
-        done();
         Ok(())
     }
 }

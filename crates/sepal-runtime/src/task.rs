@@ -133,14 +133,14 @@ impl Task {
         })
     }
 
-    /// Floats of scratch that the kernel needs for any batch up to `max_batch`.
-    pub(crate) fn scratch(&self, max_batch: usize, threads: usize) -> usize {
+    /// Floats of scratch that the kernel needs for any number of images up to `group`.
+    pub(crate) fn scratch(&self, group: usize, threads: usize) -> usize {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
             Self::Apply { .. } | Self::Add | Self::Pool(_) | Self::GlobalAverage | Self::Flatten => &|_| 0,
         };
-        (1..=max_batch).map(need).max().unwrap_or(0)
+        (1..=group).map(need).max().unwrap_or(0)
     }
 
     /// Runs the kernel on `n` images.

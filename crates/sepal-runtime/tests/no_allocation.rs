@@ -6,7 +6,7 @@ use std::alloc::System;
 use std::sync::Arc;
 
 use sepal_graph::{Meta, Model, Weights};
-use sepal_kernels::pool::{Pool, Serial, ThreadPool};
+use sepal_kernels::pool::ThreadPool;
 use sepal_runtime::{CompileOptions, compile, session};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -19,12 +19,11 @@ fn main() {
     let weights = Weights::init(&graph, 3).unwrap();
     let model = Model::new(graph, weights, Meta::default()).unwrap();
     let plan = Arc::new(compile(&model, &CompileOptions { batch: 2, ..CompileOptions::default() }).unwrap());
-    let pools: [Arc<dyn Pool>; 2] = [Arc::new(Serial), Arc::new(ThreadPool::new(3).unwrap())];
-    for pool in pools {
-        let mut session = session(Arc::clone(&plan), pool);
+    for threads in [1, 3] {
+        let mut session = session(Arc::clone(&plan), Arc::new(ThreadPool::new(threads).unwrap()));
         let input = vec![0.25; 2 * plan.input_shape().elements()];
         let mut output = vec![0.0; 2 * plan.output_shape().elements()];
-        // Threads allocate when they start; that is over after a first run.
+        // Threads allocate when they start; they all have after a first run.
         session.run(&input, &mut output).unwrap();
         let region = Region::new(ALLOCATOR);
         for n in [2, 1, 2] {

@@ -6,9 +6,9 @@ use super::Lowering;
 use crate::error::Result;
 use crate::ir::{Act, Apply, Kind};
 
-pub(super) fn activation(lowering: &Lowering<'_>, op: Activation) -> Result<Kind> {
+pub(super) fn activation(lowering: &mut Lowering<'_>, op: Activation) -> Result<Kind> {
     let slopes = match op {
-        Activation::Prelu => lowering.param("weight")?.to_vec(),
+        Activation::Prelu => lowering.param("weight")?,
         Activation::Relu
         | Activation::Relu6
         | Activation::Elu { .. }

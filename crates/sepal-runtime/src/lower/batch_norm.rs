@@ -7,13 +7,13 @@ use crate::error::Result;
 use crate::ir::{Act, Apply, Kind};
 
 /// `γ·(x − μ)/√(σ² + ε) + β` as `scale·x + shift`, computed in f64.
-pub(super) fn batch_norm(lowering: &Lowering<'_>, op: &BatchNorm) -> Result<Kind> {
+pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<Kind> {
     let (mean, var) = (lowering.param("running_mean")?, lowering.param("running_var")?);
     let (gamma, beta) =
-        if op.affine { (lowering.param("weight")?, lowering.param("bias")?) } else { (&[][..], &[][..]) };
+        if op.affine { (lowering.param("weight")?, lowering.param("bias")?) } else { Default::default() };
     let mut scales = Vec::with_capacity(mean.len());
     let mut shifts = Vec::with_capacity(mean.len());
-    for (channel, (&mean, &var)) in mean.iter().zip(var).enumerate() {
+    for (channel, (&mean, &var)) in mean.iter().zip(&var).enumerate() {
         let gamma = f64::from(gamma.get(channel).copied().unwrap_or(1.0));
         let beta = f64::from(beta.get(channel).copied().unwrap_or(0.0));
         let scale = gamma / (f64::from(var) + f64::from(op.eps)).sqrt();

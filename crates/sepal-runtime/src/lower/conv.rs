@@ -7,7 +7,7 @@ use super::Lowering;
 use crate::error::Result;
 use crate::ir::{Act, Filters, Kind};
 
-pub(super) fn conv2d(lowering: &Lowering<'_>, op: &Conv2d) -> Result<Kind> {
+pub(super) fn conv2d(lowering: &mut Lowering<'_>, op: &Conv2d) -> Result<Kind> {
     let dims = |channels, [h, w]: [usize; 2]| Dims::new(1, channels, h, w);
     let [top, left, _, _] = op.padding;
     let conv = Conv {
@@ -23,13 +23,13 @@ pub(super) fn conv2d(lowering: &Lowering<'_>, op: &Conv2d) -> Result<Kind> {
 }
 
 /// A pointwise convolution of one pixel.
-pub(super) fn linear(lowering: &Lowering<'_>, op: &Linear) -> Result<Kind> {
+pub(super) fn linear(lowering: &mut Lowering<'_>, op: &Linear) -> Result<Kind> {
     let input = Dims::new(1, lowering.input.elements(), 1, 1);
     filters(lowering, Conv::pointwise(input, op.out_features), op.bias)
 }
 
-fn filters(lowering: &Lowering<'_>, conv: Conv, bias: bool) -> Result<Kind> {
-    let bias = if bias { Some(lowering.param("bias")?.to_vec()) } else { None };
-    let weight = lowering.param("weight")?.to_vec();
+fn filters(lowering: &mut Lowering<'_>, conv: Conv, bias: bool) -> Result<Kind> {
+    let bias = if bias { Some(lowering.param("bias")?) } else { None };
+    let weight = lowering.param("weight")?;
     Ok(Kind::Conv(Filters { conv, weight, bias, add: false, act: Act::default() }))
 }

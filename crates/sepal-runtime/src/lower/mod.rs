@@ -6,7 +6,7 @@ mod conv;
 mod pool;
 mod shape;
 
-use sepal_graph::{Graph, Model, Node, Op, Shape};
+use sepal_graph::{Graph, Model, Node, Op, Shape, Tensor, Weights};
 
 use crate::error::{Result, RuntimeError};
 use crate::ir::{Kind, Program, Step, Value};
@@ -14,25 +14,29 @@ use crate::ir::{Kind, Program, Step, Value};
 /// A node on its way to a step.
 struct Lowering<'a> {
     node: &'a Node,
-    model: &'a Model,
+    weights: &'a mut Weights,
     /// Shape of its first input; of its output for a node without inputs.
     input: &'a Shape,
     output: &'a Shape,
 }
 
 impl Lowering<'_> {
-    /// A parameter of this node.
-    fn param(&self, name: &str) -> Result<&[f32]> {
-        Ok(self.model.weights.get(&format!("{}.{name}", self.node.path))?.data())
+    /// Takes a parameter of this node out of the weights.
+    fn param(&mut self, name: &str) -> Result<Vec<f32>> {
+        let path = format!("{}.{name}", self.node.path);
+        // Asking first gives the error that names the nearest path.
+        self.weights.get(&path)?;
+        Ok(self.weights.remove(&path).map(Tensor::into_data).unwrap_or_default())
     }
 }
 
-/// The program of a valid model whose weights fit.
+/// The program of a valid model whose weights fit; they move into its steps.
 ///
 /// # Errors
 /// The network has more than one input or output, or a tensor is missing.
-pub(crate) fn lower(model: &Model) -> Result<Program> {
-    let graph = &model.graph;
+pub(crate) fn lower(model: Model) -> Result<Program> {
+    let Model { graph, mut weights, .. } = model;
+    let graph = &graph;
     let shapes = graph.shapes()?;
     let input = only(graph, "input")?;
     let output = only(graph, "output")?;
@@ -40,7 +44,7 @@ pub(crate) fn lower(model: &Model) -> Result<Program> {
     for (id, node) in graph.iter() {
         let output = &shapes[id.index()];
         let input = node.inputs.first().map_or(output, |input| &shapes[input.index()]);
-        if let Some(kind) = kind(&Lowering { node, model, input, output })? {
+        if let Some(kind) = kind(&mut Lowering { node, weights: &mut weights, input, output })? {
             let inputs = node.inputs.iter().map(|input| input.index()).collect();
             steps.push(Step { path: node.path.clone(), kind, inputs, output: id.index() });
         }
@@ -50,7 +54,7 @@ pub(crate) fn lower(model: &Model) -> Result<Program> {
 }
 
 /// What a node does; nothing for the network's input.
-fn kind(lowering: &Lowering<'_>) -> Result<Option<Kind>> {
+fn kind(lowering: &mut Lowering<'_>) -> Result<Option<Kind>> {
     Ok(Some(match &lowering.node.op {
         Op::Input(_) => return Ok(None),
         Op::Conv2d(op) => conv::conv2d(lowering, op)?,

@@ -10,7 +10,7 @@ fn program(build: impl FnOnce(&mut Builder, NodeId) -> Result<NodeId>) -> Progra
     let y = build(&mut b, x).unwrap();
     let graph = b.finish(&[y]).unwrap();
     let weights = Weights::init(&graph, 1).unwrap();
-    let mut program = lower(&Model::new(graph, weights, Meta::default()).unwrap()).unwrap();
+    let mut program = lower(Model::new(graph, weights, Meta::default()).unwrap()).unwrap();
     super::run(&mut program);
     // Whatever the passes did, a value is written before it is read.
     let mut written = vec![false; program.values.len()];

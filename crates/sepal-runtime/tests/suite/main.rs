@@ -2,6 +2,7 @@
 
 mod cases;
 mod errors;
+mod folding;
 mod networks;
 mod sameness;
 mod tools;

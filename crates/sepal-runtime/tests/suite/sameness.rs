@@ -108,3 +108,16 @@ fn a_plan_says_what_it_does() {
     session(Arc::clone(&plan), pool(1)).run_profiled(&input, &mut [0.0; 10], &mut profile).unwrap();
     assert_eq!(profile.len(), steps.len());
 }
+
+#[test]
+fn a_large_batch_runs_in_groups() {
+    let model = network(SPEC, 96, 10);
+    let input = images(&model, 11, 7);
+    let plan = plan(&model, 11, Level::best());
+    let together = run(&plan, &pool(2), &input, 11);
+    for (image, logits) in input.chunks(input.len() / 11).zip(together.chunks(10)) {
+        assert!(max_relative_error(&run(&plan, &pool(1), image, 1), logits) < 1e-6);
+    }
+    let one = crate::tools::plan(&model, 1, Level::best());
+    assert!(plan.memory(1).arena < 11 * one.memory(1).arena);
+}
