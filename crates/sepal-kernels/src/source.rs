@@ -151,6 +151,19 @@ impl<I: Isa> Transform<'_, I> {
         self.act.apply(isa, self.linear(isa, z), self.block)
     }
 
+    /// Runs `work`, which must be `#[inline(always)]`, with this transform, of which the compiler knows the
+    /// usual activations by then: so that a loop in it does not ask for each pixel.
+    #[inline(always)]
+    pub(crate) fn known(self, work: impl Fn(Self)) {
+        match (self.affine, self.act) {
+            (None, Act::None) => work(Self { affine: None, act: Act::None, ..self }),
+            (Some(affine), Act::None) => work(Self { affine: Some(affine), act: Act::None, ..self }),
+            (Some(affine), Act::Relu) => work(Self { affine: Some(affine), act: Act::Relu, ..self }),
+            (Some(affine), Act::Relu6) => work(Self { affine: Some(affine), act: Act::Relu6, ..self }),
+            _ => work(self),
+        }
+    }
+
     /// `g·act'(scale·z + shift)`, from the gradient `g` of the value: the gradient before the activation.
     #[inline(always)]
     pub(crate) fn before_act(&self, isa: I, g: I::Block, z: I::Block) -> I::Block {
@@ -211,7 +224,9 @@ impl<'a> GradSource<'a> {
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> GradTransform<'a, I> {
         let norm = match self.norm {
-            Some(NormGrad { k1, k2, k3 }) => Some([lanes(isa, k1, block), lanes(isa, k2, block), lanes(isa, k3, block)]),
+            Some(NormGrad { k1, k2, k3 }) => {
+                Some([lanes(isa, k1, block), lanes(isa, k2, block), lanes(isa, k3, block)])
+            }
             None => None,
         };
         GradTransform { source: self.source.transform(isa, block), norm }
@@ -226,6 +241,27 @@ pub(crate) struct GradTransform<'a, I: Isa> {
 }
 
 impl<I: Isa> GradTransform<'_, I> {
+    /// As [`Transform::known`].
+    #[inline(always)]
+    pub(crate) fn known(self, work: impl Fn(Self)) {
+        let Transform { affine, act, block } = self.source;
+        match (self.norm, affine, act) {
+            (None, None, Act::None) => {
+                let source = Transform { affine: None, act: Act::None, block };
+                work(Self { source, norm: None });
+            }
+            (Some(norm), Some(affine), Act::None) => {
+                let source = Transform { affine: Some(affine), act: Act::None, block };
+                work(Self { source, norm: Some(norm) });
+            }
+            (Some(norm), Some(affine), Act::Relu) => {
+                let source = Transform { affine: Some(affine), act: Act::Relu, block };
+                work(Self { source, norm: Some(norm) });
+            }
+            _ => work(self),
+        }
+    }
+
     /// The gradient of `z`, from the gradient `g` of its value.
     #[inline(always)]
     pub(crate) fn apply(&self, isa: I, g: I::Block, z: I::Block) -> I::Block {

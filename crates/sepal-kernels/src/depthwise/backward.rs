@@ -1,6 +1,6 @@
 //! Backward: all gradients of one plane in one walk, so that each tensor is read once.
 
-use super::filter::{Filter, Sink};
+use super::filter::{Ahead, Filter, Sink};
 use super::forward::{ZEROS, stage};
 use super::rows::{Ring, Rows, clear};
 use super::weights::{self, Rowset};
@@ -8,7 +8,7 @@ use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Write};
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::LANES;
-use crate::source::{GradSource, Source};
+use crate::source::{GradSource, GradTransform, Source};
 
 /// Which sums over pixels are wanted.
 #[derive(Clone, Copy)]
@@ -17,16 +17,27 @@ pub(super) struct Want {
     pub(super) dbias: bool,
 }
 
+/// Where dx goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) dx: Shared<'a>,
+    pub(super) write: Write,
+    /// Whether it is stored past the caches.
+    pub(super) stream: bool,
+}
+
 /// Everything of a backward pass that its items share.
 pub(super) struct Backward<'a> {
     pub(super) conv: &'a Conv,
     pub(super) dz: GradSource<'a>,
     pub(super) x: Source<'a>,
     pub(super) packed: &'a [f32],
-    pub(super) dx: Option<(Shared<'a>, Write)>,
+    pub(super) dx: Option<Target<'a>>,
     pub(super) want: Want,
     pub(super) partial: Shared<'a>,
     pub(super) scratch: Shared<'a>,
+    /// Workers, for guesses; no result depends on it.
+    pub(super) threads: usize,
 }
 
 /// How a plane is walked.
@@ -40,6 +51,9 @@ struct Walk {
 
 /// Bytes of a plane that is walked in one step.
 const ONE_STEP: usize = 64 << 10;
+
+/// Rows that are fetched ahead in larger planes.
+const AHEAD: usize = 3;
 
 impl Walk {
     fn new(conv: &Conv) -> Self {
@@ -119,8 +133,11 @@ impl Kernel for Item<'_> {
         let partial = unsafe { of.partial.slice(partial.start, partial.len()) };
         partial.fill(0.0);
         let (taps, bias) = partial.split_at_mut(conv.taps() * LANES);
-        let filters = Filters { conv, weights: of.packed[block * conv.taps() * LANES..].as_ptr() };
+        let weights = of.packed[block * conv.taps() * LANES..][..conv.taps() * LANES].as_ptr();
+        let filters = Filters::new(conv, weights, &dz_rows);
 
+        // Rows of dz from those computed to those fetched: a few rows, or the plane this worker has next.
+        let ahead = if walk.step > 1 { output.h * of.threads } else { AHEAD };
         let (mut x_end, mut dx_end) = (0, 0);
         let mut first = 0;
         while first < output.h {
@@ -129,18 +146,12 @@ impl Kernel for Item<'_> {
                 let cells = row * output.w * LANES..(row + 1) * output.w * LANES;
                 let to = dz_rows.at(row);
                 let (g, z) = (&g[cells.clone()], &z[cells]);
-                let mut at = 0;
-                while at < g.len() {
-                    // SAFETY: a pixel of the row, and of the ring's row, which is as wide.
-                    unsafe {
-                        let g = I::Block::load(isa, g.as_ptr().add(at));
-                        let z = I::Block::load(isa, z.as_ptr().add(at));
-                        grad.apply(isa, g, z).store(isa, to.add(at));
-                    }
-                    at += LANES;
-                }
+                // SAFETY: a row of the ring has the width of a row of the picture.
+                unsafe { stage_grad(isa, &grad, g, z, to) }
             }
-            let rowset = Rowset { conv, dz: &dz_rows, x: &x_rows, zeros, rows: first..end };
+            let next = (first + ahead) * output.w * LANES;
+            let next = [g.as_ptr().wrapping_add(next), z.as_ptr().wrapping_add(next)];
+            let rowset = Rowset { conv, dz: &dz_rows, x: &x_rows, zeros, rows: first..end, ahead: next };
             if of.want.dw {
                 let start = (first * conv.stride[0]).saturating_sub(conv.padding[0]).max(x_end);
                 let last = (end - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;
@@ -157,15 +168,16 @@ impl Kernel for Item<'_> {
                 // SAFETY: as above.
                 unsafe { rowset.add_bias(isa, bias) }
             }
-            if let Some((dx, write)) = of.dx {
+            if let Some(target) = of.dx {
                 // The rows of dx that read no later row of dz.
                 let ready = (end * conv.stride[0]).saturating_sub(conv.padding[0]).min(input.h);
                 let ready = if end == output.h { input.h } else { ready };
                 for row in dx_end..ready {
                     let at = block * input.plane() + image * in_pixels + row * input.w * LANES;
-                    let to = dx.at(at, input.w * LANES);
+                    let to = target.dx.at(at, input.w * LANES);
+                    let next = x.as_ptr().wrapping_add((row + ahead * conv.stride[0]) * input.w * LANES);
                     // SAFETY: the rows of dz were staged; an item is a plane.
-                    unsafe { filters.row(isa, &dz_rows, row, to, write) }
+                    unsafe { filters.row(isa, row, to, &target, next) }
                 }
                 dx_end = ready.max(dx_end);
             }
@@ -174,11 +186,41 @@ impl Kernel for Item<'_> {
     }
 }
 
+/// Copies a row of a gradient, transformed.
+///
+/// # Safety
+/// `to` is valid for as many floats as `g` has, whole pixels.
+#[inline(always)]
+unsafe fn stage_grad<I: Isa>(isa: I, transform: &GradTransform<'_, I>, g: &[f32], z: &[f32], to: *mut f32) {
+    assert!(z.len() >= g.len());
+    transform.known(
+        #[inline(always)]
+        |transform| {
+            let mut at = 0;
+            while at + LANES <= g.len() {
+                // SAFETY: a pixel of both rows, and `to` by the caller's promise.
+                unsafe {
+                    let g = I::Block::load(isa, g.as_ptr().add(at));
+                    let z = I::Block::load(isa, z.as_ptr().add(at));
+                    transform.apply(isa, g, z).store(isa, to.add(at));
+                }
+                at += LANES;
+            }
+        },
+    );
+}
+
+/// Largest stride for which filters are made once per plane.
+const KEPT: usize = 2;
+
 /// The filters that lead from `dz` to `dx`.
 struct Filters<'a> {
     conv: &'a Conv,
     /// Of one channel block.
     weights: *const f32,
+    dz: &'a Rows,
+    /// By the remainder of row and column by the stride, where that is small.
+    kept: [[Option<Filter>; KEPT]; KEPT],
 }
 
 /// The taps of one axis that meet the positions with one remainder by the stride, in reverse.
@@ -215,43 +257,73 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-impl Filters<'_> {
-    /// Row `y` of dx.
+impl<'a> Filters<'a> {
+    #[inline(always)]
+    fn new(conv: &'a Conv, weights: *const f32, dz: &'a Rows) -> Self {
+        let mut filters = Self { conv, weights, dz, kept: [[None; KEPT]; KEPT] };
+        for y in 0..conv.stride[0].min(KEPT) {
+            for x in 0..conv.stride[1].min(KEPT) {
+                filters.kept[y][x] = Some(filters.make(y, x));
+            }
+        }
+        filters
+    }
+
+    /// Results in a row for the columns with remainder `x` by the stride.
+    #[inline(always)]
+    fn count(&self, x: usize) -> usize {
+        let (width, stride) = (self.conv.input.w, self.conv.stride[1]);
+        if stride == 1 { width } else { (width - x.min(width)).div_ceil(stride) }
+    }
+
+    /// The filter for the pixels with these remainders of row and column by the stride.
+    fn make(&self, y: usize, x: usize) -> Filter {
+        let Conv { kernel, stride, padding, dilation, .. } = *self.conv;
+        let vertical = Axis::new(y, kernel[0], stride[0], padding[0], dilation[0]);
+        let horizontal = Axis::new(x, kernel[1], stride[1], padding[1], dilation[1]);
+        let tap = vertical.last * kernel[1] + horizontal.last;
+        let filter = Filter {
+            rows: if horizontal.taps == 0 { 0 } else { vertical.taps },
+            y0: vertical.start,
+            y_step: vertical.step,
+            cols: horizontal.taps,
+            x0: horizontal.start,
+            x_step: horizontal.step,
+            stride: 1,
+            // SAFETY: a tap of this channel block.
+            weights: unsafe { self.weights.add(tap * LANES) },
+            weight_row: -((vertical.apart * kernel[1] * LANES) as isize),
+            weight_col: -((horizontal.apart * LANES) as isize),
+            inside: (0, 0),
+        };
+        filter.fit(self.dz, self.count(x))
+    }
+
+    /// Row `y` of dx, while the row of `x` at `next` is fetched.
     ///
     /// # Safety
     /// The rows of dz that it reads are there; `to` is valid for the row.
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, dz: &Rows, y: usize, to: *mut f32, write: Write) {
-        let Conv { kernel, stride, padding, dilation, input, .. } = *self.conv;
-        let vertical = Axis::new(y % stride[0], kernel[0], stride[0], padding[0], dilation[0]);
-        for x in 0..stride[1].min(input.w) {
-            let horizontal = Axis::new(x, kernel[1], stride[1], padding[1], dilation[1]);
-            let tap = vertical.last * kernel[1] + horizontal.last;
-            let filter = Filter {
-                rows: if horizontal.taps == 0 { 0 } else { vertical.taps },
-                y0: vertical.start,
-                y_step: vertical.step,
-                cols: horizontal.taps,
-                x0: horizontal.start,
-                x_step: horizontal.step,
-                stride: 1,
-                // SAFETY: a tap of this channel block.
-                weights: unsafe { self.weights.add(tap * LANES) },
-                weight_row: -((vertical.apart * kernel[1] * LANES) as isize),
-                weight_col: -((horizontal.apart * LANES) as isize),
-            };
+    unsafe fn row<I: Isa>(&self, isa: I, y: usize, to: *mut f32, target: &Target<'_>, next: *const f32) {
+        let [down, right] = self.conv.stride;
+        let (row, rest) = if down == 1 { (y, 0) } else { (y / down, y % down) };
+        for x in 0..right.min(self.conv.input.w) {
+            let kept = self.kept.get(rest).and_then(|kept| kept.get(x)).copied().flatten();
+            let filter = kept.unwrap_or_else(|| self.make(rest, x));
             let sink = Sink {
                 // SAFETY: a pixel of the row.
                 to: unsafe { to.add(x * LANES) },
-                step: stride[1],
-                count: (input.w - x).div_ceil(stride[1]),
+                step: right,
+                count: self.count(x),
                 bias: ZEROS.as_ptr(),
                 low: f32::NEG_INFINITY,
                 high: f32::INFINITY,
-                add: write == Write::Add,
+                add: target.write == Write::Add,
+                stream: target.stream,
+                ahead: Ahead { from: next.wrapping_add(x * LANES), step: right, lines: 1 },
             };
-            // SAFETY: by the caller's promise.
-            unsafe { filter.run(isa, dz, (y / stride[0]) as isize, &sink) }
+            // SAFETY: by the caller's promise; made for these rows.
+            unsafe { filter.run(isa, self.dz, row as isize, &sink) }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One row of a filter over one channel block: the inner loops of forward and of the input's gradient.
 
 use super::rows::Rows;
-use crate::isa::{Isa, Vector};
+use crate::isa::{Isa, Vector, prefetch};
 use crate::layout::LANES;
 use std::ops::Range;
 
@@ -24,6 +24,8 @@ pub(super) struct Filter {
     pub(super) weights: *const f32,
     pub(super) weight_row: isize,
     pub(super) weight_col: isize,
+    /// Results for which every tap reads a column that is there; see [`Filter::fit`].
+    pub(super) inside: (usize, usize),
 }
 
 /// Where a row of results goes and what happens on the way: `min(max(result + bias, low), high)`.
@@ -40,6 +42,33 @@ pub(super) struct Sink {
     pub(super) high: f32,
     /// Whether results are added to what is there.
     pub(super) add: bool,
+    /// Whether results are stored past the caches; `to` is aligned then.
+    pub(super) stream: bool,
+    /// Memory that will be read soon, fetched while the row is computed.
+    pub(super) ahead: Ahead,
+}
+
+/// Pixels to prefetch with each result: `lines` from `from + x·step` on, for result `x`.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    pub(super) from: *const f32,
+    pub(super) step: usize,
+    pub(super) lines: usize,
+}
+
+impl Ahead {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { from: std::ptr::null(), step: 0, lines: 0 };
+
+    /// Prefetches what belongs to `count` results from `x` on.
+    #[inline(always)]
+    fn fetch(&self, x: usize, count: usize) {
+        for line in 0..self.lines {
+            for x in x..x + count {
+                prefetch(self.from.wrapping_add((x * self.step + line) * LANES));
+            }
+        }
+    }
 }
 
 impl Filter {
@@ -49,25 +78,25 @@ impl Filter {
         span(y + self.y0, self.y_step, self.rows, height)
     }
 
-    /// Results for which every tap reads a column that is there.
+    /// Finds out which of a row's `count` results read only columns that `rows` have.
     #[inline(always)]
-    fn inside(&self, rows: &Rows, count: usize) -> Range<usize> {
+    pub(super) fn fit(self, rows: &Rows, count: usize) -> Self {
         let reach = self.cols.saturating_sub(1) * self.x_step;
         let first = (-(rows.left as isize) - self.x0).max(0) as usize;
         let first = first.div_ceil(self.stride).min(count);
         let last = (rows.width + rows.right) as isize - 1 - self.x0 - reach as isize;
         let end = if last < 0 { 0 } else { last as usize / self.stride + 1 };
-        first..end.clamp(first, count)
+        Self { inside: (first, end.clamp(first, count)), ..self }
     }
 
     /// Computes one row of results: output row `y` reads from `rows`.
     ///
     /// # Safety
-    /// The picture's rows that the filter meets are in `rows`; weights, bias and results are valid.
+    /// The filter was fitted to `rows` and `sink.count`; the picture's rows that it meets are in `rows`; weights, bias and results are valid.
     #[inline(always)]
     pub(super) unsafe fn run<I: Isa>(&self, isa: I, rows: &Rows, y: isize, sink: &Sink) {
         let meets = self.meets(y, rows.height);
-        let inside = self.inside(rows, sink.count);
+        let inside = self.inside.0..self.inside.1;
         let task = Task { filter: self, rows, y: y + self.y0, meets, sink };
         // SAFETY: by the caller's promise; the tiles read only columns inside.
         unsafe {
@@ -89,7 +118,9 @@ impl Filter {
 #[inline(always)]
 pub(super) fn span(start: isize, step: usize, count: usize, end: usize) -> Range<usize> {
     let below = |bound: isize| {
-        if start >= bound { 0 } else { ((bound - start) as usize).div_ceil(step).min(count) }
+        let distance = (bound - start).max(0) as usize;
+        // The usual case without a division.
+        if step == 1 { distance.min(count) } else { distance.div_ceil(step).min(count) }
     };
     let first = below(0);
     first..below(end as isize).max(first)
@@ -145,6 +176,7 @@ impl Task<'_> {
     #[inline(always)]
     unsafe fn tile<I: Isa, const COLS: usize, const STRIDE: usize, const T: usize>(&self, isa: I, x: usize) {
         let filter = self.filter;
+        self.sink.ahead.fetch(x, T);
         let mut lane = 0;
         while lane < LANES {
             // SAFETY: by the caller's promise; sixteen floats hold lanes `lane..lane + WIDTH`.
@@ -231,8 +263,14 @@ impl Task<'_> {
         // SAFETY: result `x` is valid by the caller's promise.
         unsafe {
             let to = sink.to.add(x * sink.step * LANES + lane);
-            let value = if sink.add { bounded.add(isa, I::Reg::load(isa, to)) } else { bounded };
-            value.store(isa, to);
+            if sink.add {
+                bounded.add(isa, I::Reg::load(isa, to)).store(isa, to);
+            } else if sink.stream && I::Reg::WIDTH == LANES {
+                // Only whole cache lines: halves would be written to memory one by one.
+                bounded.stream(isa, to);
+            } else {
+                bounded.store(isa, to);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Forward: a filter over one plane, with norm and activation of the input applied on the way in and
 //! bias, addition, activation and statistics on the way out.
 
-use super::filter::{Filter, Sink};
+use super::filter::{Ahead, Filter, Sink};
 use super::rows::{Ring, Rows};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Epilogue};
@@ -42,6 +42,8 @@ pub(super) struct Forward<'a> {
     pub(super) out: Shared<'a>,
     pub(super) stats: Option<Shared<'a>>,
     pub(super) scratch: Shared<'a>,
+    /// Whether the output is stored past the caches.
+    pub(super) stream: bool,
 }
 
 impl Forward<'_> {
@@ -91,7 +93,7 @@ impl Kernel for Item<'_> {
         let transform = of.x.transform(isa, block);
         let staged = !of.x.is_plain();
         let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
-        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]);
+        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
 
         let bounds = match of.epilogue.act {
             Act::None => Some((f32::NEG_INFINITY, f32::INFINITY)),
@@ -99,12 +101,16 @@ impl Kernel for Item<'_> {
             Act::Relu6 => Some((0.0, 6.0)),
             _ => None,
         };
-        let direct = bounds.is_some() && of.epilogue.add.is_none();
+        let direct = bounds.is_some() && of.epilogue.add.is_none() && !of.stream;
         let (low, high) = bounds.filter(|_| direct).unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
         let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
         let to = block * output.plane() + image * output.h * output.w * LANES;
         let width = output.w * LANES;
-        let mut running = None;
+        let input_stride = of.conv.stride[0];
+        // The picture's pixels that a result's share of the next rows amounts to.
+        let share = (of.conv.stride[0] * of.conv.stride[1]).min(4);
+        let ahead = Ahead { from: picture.as_ptr(), step: share, lines: share };
+        let mut running: Option<Running<I>> = None;
         let mut staged_end = 0;
         for y in rows {
             let top = (y * of.conv.stride[0]) as isize;
@@ -118,26 +124,32 @@ impl Kernel for Item<'_> {
                 }
                 staged_end = needed.end.max(staged_end);
             }
+            let next = picture.as_ptr().wrapping_add((staged_end + input_stride) * input.w * LANES);
+            let ahead = if staged { Ahead { from: next, ..ahead } } else { Ahead::NONE };
             let at = to + y * width;
             let out = of.out.at(at, width);
             let results = if direct { out } else { row_memory.as_mut_ptr() };
-            let sink = Sink { to: results, step: 1, count: output.w, bias, low, high, add: false };
+            let sink =
+                Sink { to: results, step: 1, count: output.w, bias, low, high, add: false, stream: false, ahead };
             // SAFETY: the rows needed were staged or lie in place; results are this item's.
             unsafe { filter.run(isa, &input_rows, top, &sink) }
             if !direct {
                 let add = of.epilogue.add.map(|add| &add[at..][..width]);
-                // SAFETY: this item's row of the output.
-                unsafe { finish(isa, row_memory.as_ptr(), add, of.epilogue.act, block, out, output.w) }
+                let row = Row { add, act: of.epilogue.act, block, to: out, width: output.w, stream: of.stream };
+                // SAFETY: this item's row of the output; streamed outputs are aligned.
+                unsafe { row.finish(isa, row_memory.as_mut_ptr()) }
             }
             if of.stats.is_some() {
+                // What was streamed is no longer near, its copy is.
+                let results = if direct { out } else { row_memory.as_mut_ptr() };
                 // SAFETY: the row was just written, and is not empty.
-                let first = unsafe { I::Block::load(isa, out) };
+                let first = unsafe { I::Block::load(isa, results) };
                 running.get_or_insert(Running::new(isa, first)).add(
                     isa,
                     output.w,
                     // SAFETY: the row was just written.
                     #[inline(always)]
-                    |x| unsafe { I::Block::load(isa, out.add(x * LANES)) },
+                    |x| unsafe { I::Block::load(isa, results.add(x * LANES)) },
                 );
             }
         }
@@ -170,6 +182,7 @@ fn filter(conv: &Conv, weights: &[f32]) -> Filter {
         weights: weights[..kh * kw * LANES].as_ptr(),
         weight_row: (kw * LANES) as isize,
         weight_col: LANES as isize,
+        inside: (0, 0),
     }
 }
 
@@ -179,40 +192,70 @@ fn filter(conv: &Conv, weights: &[f32]) -> Filter {
 /// `to` is valid for as many floats as `from` has, whole pixels.
 #[inline(always)]
 pub(super) unsafe fn stage<I: Isa>(isa: I, transform: &Transform<'_, I>, from: &[f32], to: *mut f32) {
-    let mut at = 0;
-    while at + LANES <= from.len() {
-        // SAFETY: a pixel inside `from`, and `to` by the caller's promise.
-        unsafe {
-            let value = I::Block::load(isa, from.as_ptr().add(at));
-            transform.apply(isa, value).store(isa, to.add(at));
-        }
-        at += LANES;
-    }
+    transform.known(
+        #[inline(always)]
+        |transform| {
+            let mut at = 0;
+            while at + LANES <= from.len() {
+                // SAFETY: a pixel inside `from`, and `to` by the caller's promise.
+                unsafe {
+                    let value = I::Block::load(isa, from.as_ptr().add(at));
+                    transform.apply(isa, value).store(isa, to.add(at));
+                }
+                at += LANES;
+            }
+        },
+    );
 }
 
-/// Adds, activates and stores a row of results.
-///
-/// # Safety
-/// `from` and `to` are valid for `width` pixels.
-#[inline(always)]
-unsafe fn finish<I: Isa>(
-    isa: I,
-    from: *const f32,
-    add: Option<&[f32]>,
-    act: Act<'_>,
+/// What is left to do with a row of results.
+struct Row<'a> {
+    add: Option<&'a [f32]>,
+    act: Act<'a>,
     block: usize,
     to: *mut f32,
     width: usize,
-) {
-    for x in 0..width {
-        let at = x * LANES;
-        // SAFETY: by the caller's promise; `add` has the row's width.
+    stream: bool,
+}
+
+impl Row<'_> {
+    /// Adds, activates and stores the results at `from`, and leaves them there too.
+    ///
+    /// # Safety
+    /// `from` and `to` are valid for the row, `to` aligned if it is streamed to.
+    #[inline(always)]
+    unsafe fn finish<I: Isa>(&self, isa: I, from: *mut f32) {
+        // SAFETY: by the caller's promise.
         unsafe {
-            let mut value = I::Block::load(isa, from.add(at));
-            if let Some(add) = add {
-                value = value.add(isa, I::Block::load(isa, add.as_ptr().add(at)));
+            if self.add.is_none() && self.act == Act::None {
+                for x in 0..self.width {
+                    self.put(isa, x, I::Block::load(isa, from.add(x * LANES)));
+                }
+                return;
             }
-            act.apply(isa, value, block).store(isa, to.add(at));
+            for x in 0..self.width {
+                let at = x * LANES;
+                let mut value = I::Block::load(isa, from.add(at));
+                if let Some(add) = self.add {
+                    value = value.add(isa, I::Block::load(isa, add[at..][..LANES].as_ptr()));
+                }
+                let value = self.act.apply(isa, value, self.block);
+                value.store(isa, from.add(at));
+                self.put(isa, x, value);
+            }
+        }
+    }
+
+    /// Stores result `x`.
+    ///
+    /// # Safety
+    /// As [`Row::finish`].
+    #[inline(always)]
+    unsafe fn put<I: Isa>(&self, isa: I, x: usize, value: I::Block) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let to = self.to.add(x * LANES);
+            if self.stream { value.stream(isa, to) } else { value.store(isa, to) }
         }
     }
 }

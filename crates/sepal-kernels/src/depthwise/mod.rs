@@ -13,6 +13,7 @@ mod weights;
 use crate::exec::{Exec, Shared, per_worker};
 use crate::geometry::{Conv, Epilogue, Write};
 use crate::layout::LANES;
+use crate::pass;
 use crate::source::{GradSource, Source};
 
 /// Floats of packed weights.
@@ -83,8 +84,9 @@ pub fn forward(
     if let Some(stats) = &stats {
         assert!(stats.len() >= crate::norm::stats_len(&conv.output, stat_rows(conv)));
     }
+    let stream = pass::streams(&conv.output, out.as_ptr());
     let (out, stats, scratch) = (Shared::new(out), stats.map(Shared::new), Shared::new(scratch));
-    forward::Forward { conv, x, packed, epilogue, out, stats, scratch }.run(exec);
+    forward::Forward { conv, x, packed, epilogue, out, stats, scratch, stream }.run(exec);
 }
 
 /// The gradients of a depthwise convolution, each optional.
@@ -115,9 +117,12 @@ pub fn backward(
     assert!(scratch.len() >= backward_scratch(conv, exec.pool.threads()));
     let (partial, scratch) = scratch.split_at_mut(weights::partial_len(conv));
     let want = backward::Want { dw: dw.is_some(), dbias: dbias.is_some() };
-    let dx = dx.map(|(dx, write)| (Shared::new(dx), write));
-    backward::Backward { conv, dz, x, packed, dx, want, partial: Shared::new(partial), scratch: Shared::new(scratch) }
-        .run(exec);
+    let dx = dx.map(|(dx, write)| {
+        let stream = write == Write::Set && pass::streams(&conv.input, dx.as_ptr());
+        backward::Target { dx: Shared::new(dx), write, stream }
+    });
+    let (shared, scratch, threads) = (Shared::new(partial), Shared::new(scratch), exec.pool.threads());
+    backward::Backward { conv, dz, x, packed, dx, want, partial: shared, scratch, threads }.run(exec);
     weights::reduce(exec, conv, partial, dw, dbias);
 }
 

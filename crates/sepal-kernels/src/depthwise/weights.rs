@@ -3,7 +3,7 @@
 use super::rows::Rows;
 use crate::exec::{Exec, Shared};
 use crate::geometry::Conv;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, prefetch};
 use crate::layout::LANES;
 use std::ops::Range;
 
@@ -31,6 +31,8 @@ pub(super) struct Rowset<'a> {
     pub(super) zeros: *const f32,
     /// Rows of `dz`.
     pub(super) rows: Range<usize>,
+    /// Two pictures to prefetch, pixel by pixel as `dz` is read.
+    pub(super) ahead: [*const f32; 2],
 }
 
 impl Rowset<'_> {
@@ -115,6 +117,7 @@ impl Rowset<'_> {
     unsafe fn square<I: Isa, const STRIDE: usize>(&self, isa: I, to: *mut f32) {
         let mut lane = 0;
         while lane < LANES {
+            let mut ahead = self.ahead;
             let mut sums = [[I::Reg::splat(isa, 0.0); 3]; 3];
             // SAFETY: rows by the caller's promise; their borders hold what taps read outside.
             unsafe {
@@ -127,8 +130,19 @@ impl Rowset<'_> {
                     }
                     let mut column = 0;
                     while column + 4 <= self.dz.width {
+                        if lane == 0 {
+                            for ahead in &mut ahead {
+                                for pixel in 0..4 {
+                                    prefetch(ahead.wrapping_add(pixel * LANES));
+                                }
+                                *ahead = ahead.wrapping_add(4 * LANES);
+                            }
+                        }
                         tile::<I, STRIDE, 4>(isa, dz, x, column, &mut sums);
                         column += 4;
+                    }
+                    for ahead in &mut ahead {
+                        *ahead = ahead.wrapping_add((self.dz.width - column) * LANES);
                     }
                     while column < self.dz.width {
                         tile::<I, STRIDE, 1>(isa, dz, x, column, &mut sums);

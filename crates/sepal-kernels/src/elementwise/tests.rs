@@ -84,7 +84,11 @@ proptest! {
             assert_close(&sum, &added, 2e-6, &format!("{name} {some_act:?}"));
             let (mut slopes, mut scratch) = (vec![f32::NAN; dims.c], vec![f32::NAN; prelu_scratch(&dims)]);
             prelu_grad(exec, &dims, &g, source, &mut slopes, &mut scratch);
-            assert_close(&slopes, &dslope, 1e-5, &format!("{name} slopes"));
+            for (got, want) in slopes.iter().zip(&dslope) {
+                // A sum of terms up to six, which may cancel.
+                let off = (f64::from(*got) - want).abs();
+                assert!(off < 1e-6 * dims.rows() as f64, "{name} slopes: {got} instead of {want}");
+            }
             vec![set, sum, slopes]
         });
     }
