@@ -14,6 +14,9 @@ struct Lines {
     left: usize,
 }
 
+/// Lines of one group of multiply-adds at most.
+const MOST: usize = 4;
+
 /// A list of cache lines to prefetch a few at a time, between multiply-adds: in one go they would
 /// fill the queues that the loads needed now have to pass.
 pub(super) struct Ahead {
@@ -27,16 +30,18 @@ pub(super) struct Ahead {
 pub(super) struct Few {
     next: *const f32,
     left: usize,
+    each: usize,
 }
 
 impl Few {
-    /// Prefetches one line, if any is left.
+    /// Prefetches the lines due with one group of multiply-adds.
     #[inline(always)]
-    pub(super) fn one(&mut self) {
-        if self.left > 0 {
+    pub(super) fn some(&mut self) {
+        let count = self.each.min(self.left);
+        self.left -= count;
+        for _ in 0..count {
             prefetch(self.next);
             self.next = self.next.wrapping_add(LANES);
-            self.left -= 1;
         }
     }
 }
@@ -66,14 +71,15 @@ impl Ahead {
         self.each = total.div_ceil(tiles.max(1));
     }
 
-    /// The next lines, at most `most`.
+    /// The next lines, for a tile of `groups` groups of multiply-adds.
     #[inline(always)]
-    pub(super) fn take(&mut self, most: usize) -> Few {
+    pub(super) fn take(&mut self, groups: usize) -> Few {
         self.due += self.each;
         let Some(lines) = self.lines.iter_mut().find(|lines| lines.left > 0) else {
-            return Few { next: std::ptr::null(), left: 0 };
+            return Few { next: std::ptr::null(), left: 0, each: 0 };
         };
-        let few = Few { next: lines.next, left: most.min(self.due).min(lines.rows - lines.row) };
+        let left = (groups * MOST).min(self.due).min(lines.rows - lines.row);
+        let few = Few { next: lines.next, left, each: left.div_ceil(groups.max(1)) };
         self.due -= few.left;
         lines.left -= few.left;
         lines.row += few.left;

@@ -46,7 +46,7 @@ impl Cuts {
     /// Floats of scratch for a worker.
     pub(super) fn scratch(&self) -> usize {
         let plane = staged_plane(self.rows.size);
-        self.rounds.planes_of(&self.side, self.window.taps()) * plane + self.scattered()
+        self.rounds.planes_of(&self.side, &self.window) * plane + self.scattered()
     }
 
     /// Floats of results that wait to be brought to their places.
@@ -221,8 +221,11 @@ impl Part<'_> {
         let width = side.width(&reach);
         let read = if side.groups == 1 { round.blocks.clone() } else { reach.clone() };
         let left = if job.is_dense() {
-            let channels = width * job.cuts.window.taps();
-            Left { start: view.start, runs: 1, run_stride: 0, plane: view.plane, channels }
+            // A run is a line of the kernel, its taps and channels side by side.
+            let [down, across] = job.cuts.window.axes.map(|axis| axis.count);
+            let channels = across * width;
+            let run_stride = channels.div_ceil(LANES) * view.plane;
+            Left { start: view.start, runs: down, run_stride, plane: view.plane, channels }
         } else {
             Left {
                 start: view.start.wrapping_add((read.start - round.blocks.start) * view.plane),

@@ -1,26 +1,25 @@
-//! The first layer's operand: pictures, whose few channels are staged densely with their taps.
+//! The first layer's operand: pictures, whose few channels are staged with the taps of a line.
 
 use super::plan::{Window, staged_plane};
 use crate::isa::{Isa, Vector};
 use crate::layout::LANES;
 use std::ops::Range;
 
-/// Pieces of one pixel's window that are kept at a time.
+/// Lines of one pixel's window that are kept at a time.
 const PIECES: usize = 32;
 
-/// Neighbours in memory that are also neighbours in the staged row.
+/// Sixteen neighbours in memory, of which a staged row takes all or the first.
 #[derive(Clone, Copy)]
 struct Piece {
     from: *const f32,
     /// Floats from what this pixel reads to what the next one does.
     step: usize,
-    to: usize,
 }
 
 /// What lies outside a picture.
 static ZEROS: [f32; LANES] = [0.0; LANES];
 
-/// A picture's pixels, `N, H, W, C`, and where they go.
+/// Pictures, `N, H, W, C`, and where they go.
 #[derive(Clone, Copy)]
 struct Stage<'a> {
     pictures: &'a [f32],
@@ -30,11 +29,11 @@ struct Stage<'a> {
     to: *mut f32,
 }
 
-/// Copies the pixels under each tap of `rows`, dense over taps and channels, as
-/// `[block of sixteen][row][16]`.
+/// Copies the pixels under each tap of `rows`, as `[line of the kernel][block of sixteen][row][16]`: the
+/// taps of a line and their channels lie side by side, as they do in a picture.
 ///
 /// # Safety
-/// `to` holds a staged plane for each sixteen values.
+/// `to` holds a staged plane for each line and block.
 #[inline(always)]
 pub(super) unsafe fn stage<I: Isa>(
     isa: I,
@@ -51,12 +50,12 @@ pub(super) unsafe fn stage<I: Isa>(
     let inside_to = (across.source as isize - reach - across.origin).max(0).unsigned_abs().div_ceil(across.mul);
     let mut row = rows.start;
     while row < rows.end {
-        let (line, x) = (row / across.target, row % across.target);
+        let (line, first) = (row / across.target, row % across.target);
         let (image, y) = (line / down.target, line % down.target);
-        let end = (x + rows.end - row).min(across.target);
-        let from = inside_from.clamp(x, end);
+        let end = (first + rows.end - row).min(across.target);
+        let from = inside_from.clamp(first, end);
         let mut until = inside_to.clamp(from, end);
-        let mut pieces = [Piece { from: ZEROS.as_ptr(), step: 0, to: 0 }; PIECES];
+        let mut pieces = [Piece { from: ZEROS.as_ptr(), step: 0 }; PIECES];
         let count = if from < until { stage.pieces(image, y, from, &mut until, &mut pieces) } else { 0 };
         if count == 0 {
             until = from;
@@ -64,24 +63,19 @@ pub(super) unsafe fn stage<I: Isa>(
         let index = row - rows.start;
         // SAFETY: these rows are among those promised; pieces were checked as they were made.
         unsafe {
-            for x in x..from {
-                stage.one(image, y, x, index + x - row % across.target);
+            for x in (first..from).chain(until..end) {
+                stage.one(image, y, x, index + x - first);
             }
-            let mut to = to.add((index + from - x) * LANES);
+            let mut to = to.add((index + from - first) * LANES);
             for _ in from..until {
-                for piece in &mut pieces[..count] {
-                    // Those written past the piece are this row's and the next row's in the same plane, which
-                    // are written afterwards; the plane has a row to spare.
-                    I::Block::load(isa, piece.from).store(isa, to.add(piece.to));
+                for (plane, piece) in pieces[..count].iter_mut().enumerate() {
+                    I::Block::load(isa, piece.from).store(isa, to.add(plane * stage.plane));
                     piece.from = piece.from.wrapping_add(piece.step);
                 }
                 to = to.add(LANES);
             }
-            for x in until..end {
-                stage.one(image, y, x, index + x - row % across.target);
-            }
         }
-        row += end - x;
+        row += end - first;
     }
 }
 
@@ -92,42 +86,28 @@ impl Stage<'_> {
     #[inline(always)]
     fn pieces(&self, image: usize, y: usize, x: usize, until: &mut usize, pieces: &mut [Piece; PIECES]) -> usize {
         let [down, across] = self.window.axes;
+        let blocks = (across.count * self.channels).div_ceil(LANES);
         // A line of the kernel reads neighbours only where it is not dilated.
-        if across.slope != 1 {
+        if across.slope != 1 || down.count * blocks > PIECES {
             return 0;
         }
-        let line_len = across.count * self.channels;
         let step = across.mul * self.channels;
-        let mut count = 0;
+        let left = ((x * across.mul) as isize + across.origin) as usize;
         for tap in 0..down.count {
             let source_y = (y * down.mul) as isize + down.origin + tap as isize * down.slope;
-            let is_inside = source_y >= 0 && source_y < down.source as isize;
-            let line = image * down.source + source_y.max(0) as usize;
-            let left = ((x * across.mul) as isize + across.origin) as usize;
-            let mut at = (line * across.source + left) * self.channels;
-            let mut k = tap * line_len;
-            while k < (tap + 1) * line_len {
-                if count == PIECES {
-                    return 0;
-                }
-                let take = (LANES - k % LANES).min((tap + 1) * line_len - k);
-                let to = k / LANES * self.plane + k % LANES;
-                pieces[count] = Piece { from: ZEROS.as_ptr(), step: 0, to };
-                if is_inside {
-                    let room = self.pictures.len().saturating_sub(at + LANES);
-                    if at + LANES > self.pictures.len() {
-                        *until = x;
-                        return 0;
-                    }
-                    *until = (*until).min(x + room / step + 1);
-                    pieces[count] = Piece { from: self.pictures[at..].as_ptr(), step, to };
-                }
-                count += 1;
-                k += take;
-                at += take;
+            if source_y < 0 || source_y >= down.source as isize {
+                continue;
+            }
+            let line = image * down.source + source_y as usize;
+            let at = (line * across.source + left) * self.channels;
+            let Some(room) = self.pictures.len().checked_sub(at + blocks * LANES) else { return 0 };
+            *until = (*until).min(x + room / step + 1);
+            for block in 0..blocks {
+                let from = self.pictures[at + block * LANES..].as_ptr();
+                pieces[tap * blocks + block] = Piece { from, step };
             }
         }
-        count
+        down.count * blocks
     }
 
     /// Copies the window of one pixel, value by value.
@@ -137,7 +117,7 @@ impl Stage<'_> {
     #[inline(always)]
     unsafe fn one(&self, image: usize, y: usize, x: usize, row: usize) {
         let [down, across] = self.window.axes;
-        let mut k = 0;
+        let blocks = (across.count * self.channels).div_ceil(LANES);
         for tap_y in 0..down.count {
             let source_y = (y * down.mul) as isize + down.origin + tap_y as isize * down.slope;
             for tap_x in 0..across.count {
@@ -153,9 +133,10 @@ impl Stage<'_> {
                     } else {
                         0.0
                     };
-                    // SAFETY: the plane of `k` holds the row.
-                    unsafe { self.to.add(k / LANES * self.plane + row * LANES + k % LANES).write(value) };
-                    k += 1;
+                    let k = tap_x * self.channels + channel;
+                    let plane = tap_y * blocks + k / LANES;
+                    // SAFETY: that plane holds the row.
+                    unsafe { self.to.add(plane * self.plane + row * LANES + k % LANES).write(value) };
                 }
             }
         }

@@ -113,8 +113,9 @@ impl Rounds {
 
     /// Planes staged in a round, also if the inputs turn out to be pixels: those are staged densely,
     /// all taps in one round.
-    pub(super) fn planes_of(&self, side: &Side, taps: usize) -> usize {
-        let dense = if side.inputs < LANES { (taps * side.inputs).div_ceil(LANES) } else { 0 };
+    pub(super) fn planes_of(&self, side: &Side, window: &Window) -> usize {
+        let [down, across] = window.axes.map(|axis| axis.count);
+        let dense = if side.inputs < LANES { down * (across * side.inputs).div_ceil(LANES) } else { 0 };
         self.planes().max(dense)
     }
 }
@@ -159,9 +160,9 @@ pub(super) fn rows_for(floats: usize, all: usize) -> usize {
     (all / floats).clamp(48, 192)
 }
 
-/// Floats from one staged plane to the next: an odd number of cache lines, and one row to spare.
+/// Floats from one staged plane to the next: an odd number of cache lines, see [`crate::Dims::plane`].
 pub(super) const fn staged_plane(rows: usize) -> usize {
-    ((rows + 1) | 1) * LANES
+    (rows | 1) * LANES
 }
 
 /// One dimension of a window: target pixel `t` reads source pixel `t·mul + origin + j·slope`

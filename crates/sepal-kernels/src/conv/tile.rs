@@ -16,6 +16,9 @@ pub(super) struct Left {
     pub channels: usize,
 }
 
+/// Terms of a sum that are written out one after the other, with prefetches between such groups.
+const GROUP: usize = 4;
+
 /// What happens to the sums of a tile before they are stored: `clamp(bias + sum + stored + add)`.
 #[derive(Clone, Copy)]
 pub(super) struct Finish {
@@ -85,7 +88,7 @@ pub(super) unsafe fn product<I: Isa>(
             let left = Left { start: left.start.add(row * LANES), ..left };
             let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
             let out = out.add(row * LANES);
-            let few = ahead.take(left.runs * left.channels / 2);
+            let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
             with_rows!(24, count, product_tile(isa, left, weights, finish, out, row == 0, &mut statistics, few));
         }
     }
@@ -129,10 +132,9 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
         for run in 0..left.runs {
             let mut from = left.start.add(run * left.run_stride);
             for _ in 0..left.channels / LANES {
-                for quarter in 0..4 {
-                    few.one();
-                    few.one();
-                    for k in quarter * 4..quarter * 4 + 4 {
+                for group in (0..LANES).step_by(GROUP) {
+                    few.some();
+                    for k in group..group + GROUP {
                         step(isa, &mut sums, from.add(k), weights.add(k * LANES));
                     }
                 }
@@ -213,8 +215,28 @@ pub(super) unsafe fn correlate<I: Isa>(
         // SAFETY: these channels are among those promised.
         unsafe {
             let [x, to] = [x.add(first), to.add(first * LANES).cast_const()];
-            let few = ahead.take(rows);
+            let few = ahead.take(rows / GROUP);
             with_rows!(16, count, correlate_tile(isa, x, dz, rows, to.cast_mut(), accumulate, few));
+        }
+    }
+}
+
+/// Adds `x[channel] · dz[0..16]` to the sum of every channel.
+///
+/// # Safety
+/// `x` and `dz` point to rows of sixteen floats.
+#[inline(always)]
+unsafe fn correlate_step<I: Isa, const ROWS: usize>(
+    isa: I,
+    sums: &mut [I::Block; ROWS],
+    x: *const f32,
+    dz: *const f32,
+) {
+    // SAFETY: as promised; `ROWS <= 16`.
+    unsafe {
+        let gradient = I::Block::load(isa, dz);
+        for (channel, sum) in sums.iter_mut().enumerate() {
+            *sum = I::Block::splat(isa, *x.add(channel)).mul_add(isa, gradient, *sum);
         }
     }
 }
@@ -237,12 +259,17 @@ unsafe fn correlate_tile<I: Isa, const ROWS: usize>(
             }
         }
         let mut sums = [I::Block::splat(isa, 0.0); ROWS];
-        for row in 0..rows {
-            few.one();
-            let gradient = I::Block::load(isa, dz.add(row * LANES));
-            for (channel, sum) in sums.iter_mut().enumerate() {
-                *sum = I::Block::splat(isa, *x.add(row * LANES + channel)).mul_add(isa, gradient, *sum);
+        let (mut x, mut dz) = (x, dz);
+        for _ in 0..rows / GROUP {
+            few.some();
+            for row in 0..GROUP {
+                correlate_step(isa, &mut sums, x.add(row * LANES), dz.add(row * LANES));
             }
+            x = x.add(GROUP * LANES);
+            dz = dz.add(GROUP * LANES);
+        }
+        for row in 0..rows % GROUP {
+            correlate_step(isa, &mut sums, x.add(row * LANES), dz.add(row * LANES));
         }
         for (channel, sum) in sums.into_iter().enumerate() {
             let to = to.add(channel * LANES);

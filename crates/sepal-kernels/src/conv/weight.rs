@@ -56,7 +56,7 @@ impl Cuts {
     /// Floats of a worker's scratch: a round of the input, then the gradient.
     pub(super) fn scratch(&self) -> [usize; 2] {
         let plane = staged_plane(self.rows.size);
-        [self.rounds.planes_of(&self.side, self.side.taps) * plane, self.side.panels() * plane]
+        [self.rounds.planes_of(&self.side, &self.window) * plane, self.side.panels() * plane]
     }
 }
 
@@ -92,7 +92,7 @@ impl Job<'_> {
         self.dz.ahead(ahead, &self.conv.output, side.panels(), rows);
         let tiles = rows.len().div_ceil(I::TILE_ROWS) * if self.dx.is_some() { side.blocks() } else { 0 };
         let blocks = match self.x {
-            Operand::Pixels(_) => (side.inputs * side.taps).div_ceil(LANES),
+            Operand::Pixels(_) => self.cuts.rounds.planes_of(&side, &window),
             _ => side.blocks() * side.taps,
         };
         let mut steps = side.panels() * blocks * LANES.div_ceil(I::TILE_ROWS) + tiles;
@@ -129,19 +129,21 @@ impl Job<'_> {
             let width = side.width(&reach);
             let start = place.chunk * side.len() + side.offset(panel);
             let gradient = dz.start.wrapping_add((panel - place.panels.start) * dz.plane);
-            // Pixels are one run of blocks without regard to taps.
-            let (taps, blocks, all) = if dense {
-                (0..1, 0..(width * side.taps).div_ceil(LANES), width * side.taps)
+            // A run is a tap, and of pixels a line of the kernel with its taps side by side.
+            let (runs, blocks, staged, all) = if dense {
+                let [down, across] = self.cuts.window.axes.map(|axis| axis.count);
+                let all = across * width;
+                (0..down, 0..all.div_ceil(LANES), 0..all.div_ceil(LANES), all)
             } else {
                 let blocks = round.blocks.start.max(reach.start)..round.blocks.end.min(reach.end);
-                (round.taps.clone(), blocks, side.inputs)
+                (round.taps.clone(), blocks, round.blocks.clone(), side.inputs)
             };
-            for (run, tap) in taps.enumerate() {
+            let [each, first] = if dense { [all, 0] } else { [width, reach.start] };
+            for (index, run) in runs.enumerate() {
                 for block in blocks.clone() {
                     let channels = (all - block * LANES).min(LANES);
-                    let k = tap * width + if dense { block } else { block - reach.start } * LANES;
-                    let to = partials.at(start + k * LANES, channels * LANES);
-                    let plane = run * round.blocks.len() + block - if dense { 0 } else { round.blocks.start };
+                    let to = partials.at(start + (run * each + (block - first) * LANES) * LANES, channels * LANES);
+                    let plane = index * staged.len() + block - staged.start;
                     let x = x.start.wrapping_add(plane * x.plane);
                     // SAFETY: the views hold the rows, the tile's bounds were checked by `at`.
                     unsafe { correlate(isa, x, gradient, rows, channels, to, place.accumulate, ahead) };
