@@ -13,7 +13,6 @@ use crate::units::{Producer, Unit};
 
 /// A network compiled for one batch size.
 pub(super) struct Plan {
-    pub(super) batch: usize,
     pub(super) units: Vec<UnitPlan>,
     /// The unit whose value the loss reads.
     pub(super) logits: usize,
@@ -25,8 +24,6 @@ pub(super) struct Plan {
 
 /// One unit: what it computes, and where.
 pub(super) struct UnitPlan {
-    /// Path of the node whose value it holds.
-    pub(super) path: String,
     pub(super) kind: Kind,
     /// Size of the stored tensor.
     pub(super) dims: Dims,
@@ -168,7 +165,7 @@ pub(super) fn compile(source: &Source<'_>, batch: usize) -> Result<(Plan, usize)
     }
     connect(&mut units, logits);
     let (loss_scratch, arena) = place(&mut units, logits, source.threads);
-    Ok((Plan { batch, units, logits, loss_scratch, arena }, vectors.0))
+    Ok((Plan { units, logits, loss_scratch, arena }, vectors.0))
 }
 
 /// Size of a value of this shape.
@@ -221,7 +218,6 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
     let norm = unit.norm.map(|id| norm_plan(source, id, &kind, &dims, vectors)).transpose()?;
     let act = unit.act.map(|id| act_plan(source, id));
     Ok(UnitPlan {
-        path: source.graph.nodes[unit.value.index()].path.clone(),
         kind,
         dims,
         inputs: unit.inputs.iter().map(|&unit| Edge { unit, dx: None }).collect(),
