@@ -18,9 +18,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let weights = Weights::init(&graph, 1)?;
     let model = Model::new(graph, weights, Meta::default())?;
 
-    let start = Instant::now();
-    let plan = Arc::new(compile(&model, &CompileOptions { batch, ..CompileOptions::default() })?);
-    println!("compiled in {:.1} ms on {}", start.elapsed().as_secs_f64() * 1e3, plan.level().name());
+    let options = CompileOptions { batch, ..CompileOptions::default() };
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        compile(&model, &options)?;
+        fastest = fastest.min(start.elapsed());
+    }
+    let plan = Arc::new(compile(&model, &options)?);
+    println!("compiled in {:.1} ms for {}", fastest.as_secs_f64() * 1e3, plan.level().name());
     let steps = plan.describe();
     let macs: u64 = steps.iter().map(|step| step.macs).sum();
 
