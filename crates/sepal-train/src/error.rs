@@ -109,7 +109,7 @@ pub enum Error {
         /// The run folder.
         run: PathBuf,
         /// Path and cause.
-        source: sepal_formats::FormatError,
+        source: Box<sepal_formats::FormatError>,
     },
     /// Loss or gradient is not a number any more.
     #[error(

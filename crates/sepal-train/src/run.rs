@@ -140,7 +140,7 @@ impl RunFolder {
 
     /// The result of writing part of a checkpoint.
     pub(crate) fn kept(&self, written: sepal_formats::Result<()>) -> Result<()> {
-        written.map_err(|source| Error::Checkpoint { run: self.path.clone(), source })
+        written.map_err(|source| Error::Checkpoint { run: self.path.clone(), source: Box::new(source) })
     }
 }
 
