@@ -265,8 +265,7 @@ impl Task<'_> {
             let to = sink.to.add(x * sink.step * LANES + lane);
             if sink.add {
                 bounded.add(isa, I::Reg::load(isa, to)).store(isa, to);
-            } else if sink.stream && I::Reg::WIDTH == LANES {
-                // Only whole cache lines: halves would be written to memory one by one.
+            } else if sink.stream {
                 bounded.stream(isa, to);
             } else {
                 bounded.store(isa, to);

@@ -16,6 +16,9 @@ const ITEMS: usize = 32;
 /// Fewest rows of a band.
 const BAND: usize = 4;
 
+/// Width below which a picture is copied even where nothing is to be applied to it.
+const NARROW: usize = 16;
+
 /// What stands for an absent bias.
 pub(super) static ZEROS: [f32; LANES] = [0.0; LANES];
 
@@ -91,7 +94,9 @@ impl Kernel for Item<'_> {
         let ring = ring(of.conv);
         let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
         let transform = of.x.transform(isa, block);
-        let staged = !of.x.is_plain();
+        // In narrow pictures, columns without all their taps would take more time than copies with borders.
+        let narrow = of.conv.stride[1] == 1 && input.w < NARROW;
+        let staged = narrow || !of.x.is_plain();
         let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
         let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
 

@@ -128,23 +128,15 @@ impl Rowset<'_> {
                     for (ky, x) in x.iter_mut().enumerate() {
                         *x = self.input_row(y, ky).offset(offset).add(lane);
                     }
+                    let fetch = lane == 0;
                     let mut column = 0;
                     while column + 4 <= self.dz.width {
-                        if lane == 0 {
-                            for ahead in &mut ahead {
-                                for pixel in 0..4 {
-                                    prefetch(ahead.wrapping_add(pixel * LANES));
-                                }
-                                *ahead = ahead.wrapping_add(4 * LANES);
-                            }
-                        }
+                        self.fetch::<4>(fetch, &mut ahead);
                         tile::<I, STRIDE, 4>(isa, dz, x, column, &mut sums);
                         column += 4;
                     }
-                    for ahead in &mut ahead {
-                        *ahead = ahead.wrapping_add((self.dz.width - column) * LANES);
-                    }
                     while column < self.dz.width {
+                        self.fetch::<1>(fetch, &mut ahead);
                         tile::<I, STRIDE, 1>(isa, dz, x, column, &mut sums);
                         column += 1;
                     }
@@ -155,6 +147,19 @@ impl Rowset<'_> {
                 }
             }
             lane += I::Reg::WIDTH;
+        }
+    }
+
+    /// Prefetches the next `N` pixels ahead.
+    #[inline(always)]
+    fn fetch<const N: usize>(&self, wanted: bool, ahead: &mut [*const f32; 2]) {
+        if wanted {
+            for next in ahead {
+                for pixel in 0..N {
+                    prefetch(next.wrapping_add(pixel * LANES));
+                }
+                *next = next.wrapping_add(N * LANES);
+            }
         }
     }
 
