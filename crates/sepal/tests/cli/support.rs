@@ -15,7 +15,7 @@ pub(crate) const SIZE: usize = 16;
 
 /// The binary, unable to see the settings of whoever runs the tests.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sepal"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sepal"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEPAL_")) {
         command.env_remove(name);
     }

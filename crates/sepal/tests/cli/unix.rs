@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::{Run, SIZE, TINY, command, photos, sepal};
 
 /// Epochs of a run that is interrupted after the first: long enough to be under way when the signal comes.
-const EPOCHS: usize = 60;
+const EPOCHS: usize = 40;
 
 fn train(out: &Path, data: &Path) -> Vec<String> {
     let line = format!(

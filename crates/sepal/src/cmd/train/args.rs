@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "SEPAL_RECIPE", hide_env = true)]
     pub(super) recipe: Option<PathBuf>,
     /// Passes over the training pictures
-    #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_negative_numbers = true)]
     pub(super) epochs: Option<usize>,
     /// Pictures a step
     #[arg(short, long, value_name = "N", env = "SEPAL_BATCH", hide_env = true, value_parser = args::count, visible_alias = "batch-size")]
@@ -62,28 +62,28 @@ pub(super) struct Fit {
     #[arg(long, value_name = "NAME", env = "SEPAL_OPT", hide_env = true)]
     pub(super) opt: Option<String>,
     /// Peak learning rate
-    #[arg(long, value_name = "LR", env = "SEPAL_LR", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "LR", env = "SEPAL_LR", hide_env = true, allow_negative_numbers = true)]
     pub(super) lr: Option<f64>,
     /// Schedule after the warm-up: cosine, step, constant
     #[arg(long, value_name = "NAME", env = "SEPAL_SCHED", hide_env = true)]
     pub(super) sched: Option<String>,
     /// Epochs, also a part of one, over which the learning rate rises
-    #[arg(long, value_name = "N", env = "SEPAL_WARMUP_EPOCHS", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", env = "SEPAL_WARMUP_EPOCHS", hide_env = true, allow_negative_numbers = true)]
     pub(super) warmup_epochs: Option<f64>,
     /// Weight decay
-    #[arg(long, value_name = "X", env = "SEPAL_WEIGHT_DECAY", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_WEIGHT_DECAY", hide_env = true, allow_negative_numbers = true)]
     pub(super) weight_decay: Option<f64>,
     /// Momentum of sgd and rmsprop
-    #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_negative_numbers = true)]
     pub(super) momentum: Option<f64>,
     /// Largest norm of the gradient
-    #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_negative_numbers = true)]
     pub(super) clip_grad: Option<f64>,
     /// Label smoothing
-    #[arg(long, value_name = "X", env = "SEPAL_SMOOTHING", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_SMOOTHING", hide_env = true, allow_negative_numbers = true)]
     pub(super) smoothing: Option<f32>,
     /// Decay of the moving average of the weights; 0 turns it off
-    #[arg(long, value_name = "X", env = "SEPAL_EMA", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_EMA", hide_env = true, allow_negative_numbers = true)]
     pub(super) ema: Option<f64>,
     /// Parameters that are not trained, by pattern on their paths; may be repeated
     #[arg(long, value_name = "GLOB")]
@@ -95,7 +95,7 @@ pub(super) struct Fit {
 #[command(next_help_heading = "Augmentation")]
 pub(super) struct Augment {
     /// Probability of mirroring
-    #[arg(long, value_name = "P", env = "SEPAL_HFLIP", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "P", env = "SEPAL_HFLIP", hide_env = true, allow_negative_numbers = true)]
     pub(super) hflip: Option<f32>,
     /// Pixels of padding before a random crop
     #[arg(long, value_name = "N", env = "SEPAL_CROP_PADDING", hide_env = true)]
@@ -116,7 +116,7 @@ pub(super) struct Augment {
 #[command(next_help_heading = "Data and run")]
 pub(super) struct From {
     /// Share of each class held out for validation, where the data bring no validation set
-    #[arg(long, value_name = "X", env = "SEPAL_VAL_SPLIT", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", env = "SEPAL_VAL_SPLIT", hide_env = true, allow_negative_numbers = true)]
     pub(super) val_split: Option<f32>,
     /// Class names, one a line in the order of their indices
     #[arg(long, value_name = "FILE", env = "SEPAL_CLASS_MAP", hide_env = true)]
