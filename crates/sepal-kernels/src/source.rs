@@ -127,7 +127,8 @@ impl<'a> Source<'a> {
     /// What is to be applied to channel block `block`, with its constants in registers.
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> Transform<'a, I> {
-        // Not `map`: a closure that is not inlined is left without the instructions.
+        // A closure that is not inlined would be left without the instructions.
+        #[allow(clippy::manual_map)]
         let affine = match self.affine {
             Some((scale, shift)) => Some((lanes(isa, scale, block), lanes(isa, shift, block))),
             None => None,
@@ -223,6 +224,7 @@ impl<'a> GradSource<'a> {
     /// The constants of channel block `block`, in registers.
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> GradTransform<'a, I> {
+        #[allow(clippy::manual_map)]
         let norm = match self.norm {
             Some(NormGrad { k1, k2, k3 }) => {
                 Some([lanes(isa, k1, block), lanes(isa, k2, block), lanes(isa, k3, block)])

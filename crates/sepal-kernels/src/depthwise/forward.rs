@@ -5,7 +5,7 @@ use super::filter::{Ahead, Filter, Sink};
 use super::rows::{Ring, Rows};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Epilogue};
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::LANES;
 use crate::norm::Running;
 use crate::source::{Act, Source, Transform};
@@ -106,8 +106,11 @@ impl Kernel for Item<'_> {
             Act::Relu6 => Some((0.0, 6.0)),
             _ => None,
         };
-        let direct = bounds.is_some() && of.epilogue.add.is_none() && !of.stream;
-        let (low, high) = bounds.filter(|_| direct).unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
+        // An activation that is a pair of bounds is applied before the store.
+        let bounds = bounds.filter(|_| of.epilogue.add.is_none());
+        let direct = bounds.is_some() && !of.stream;
+        let act = if bounds.is_some() { Act::None } else { of.epilogue.act };
+        let (low, high) = bounds.unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
         let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
         let to = block * output.plane() + image * output.h * output.w * LANES;
         let width = output.w * LANES;
@@ -140,7 +143,7 @@ impl Kernel for Item<'_> {
             unsafe { filter.run(isa, &input_rows, top, &sink) }
             if !direct {
                 let add = of.epilogue.add.map(|add| &add[at..][..width]);
-                let row = Row { add, act: of.epilogue.act, block, to: out, width: output.w, stream: of.stream };
+                let row = Row { add, act, block, to: out, width: output.w, stream: of.stream };
                 // SAFETY: this item's row of the output; streamed outputs are aligned.
                 unsafe { row.finish(isa, row_memory.as_mut_ptr()) }
             }
@@ -157,6 +160,9 @@ impl Kernel for Item<'_> {
                     |x| unsafe { I::Block::load(isa, results.add(x * LANES)) },
                 );
             }
+        }
+        if of.stream {
+            fence();
         }
         if let (Some(stats), Some(running)) = (of.stats, running) {
             // SAFETY: an item is one block of one chunk.

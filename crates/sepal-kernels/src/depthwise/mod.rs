@@ -8,6 +8,7 @@ mod backward;
 mod filter;
 mod forward;
 mod rows;
+mod transpose;
 mod weights;
 
 use crate::exec::{Exec, Shared, per_worker};

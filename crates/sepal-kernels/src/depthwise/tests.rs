@@ -200,26 +200,40 @@ proptest! {
     }
 }
 
+fn square(channels: usize, size: usize, stride: usize, kernel: usize) -> Conv {
+    let out = (size - 1) / stride + 1;
+    Conv {
+        input: Dims::new(1, channels, size, size),
+        output: Dims::new(1, channels, out, out),
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [(kernel - 1) / 2; 2],
+        dilation: [1, 1],
+        groups: channels,
+    }
+}
+
 /// A network's layers: planes larger than a step of backward, bands, and tiles of every width.
 #[test]
 fn large_planes_are_cut_without_a_seam() {
     for (size, stride, kernel) in [(112, 1, 3), (112, 2, 3), (56, 1, 5), (57, 2, 5), (71, 1, 3), (40, 2, 7)] {
-        let padding = [(kernel - 1) / 2; 2];
-        let out = (size - 1) / stride + 1;
-        let conv = Conv {
-            input: Dims::new(1, 16, size, size),
-            output: Dims::new(1, 16, out, out),
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding,
-            dilation: [1, 1],
-            groups: 16,
-        };
         for affine in [false, true] {
+            let conv = square(16, size, stride, kernel);
             let case = Case { conv, act: 1, affine, extra: affine, seed: size as u64 };
             forward_case(case);
             backward_case(case);
         }
+    }
+}
+
+/// Tensors that are stored past the caches.
+#[test]
+fn large_tensors_are_the_same() {
+    for (stride, act, extra) in [(1, 1, false), (1, 5, true), (2, 1, false)] {
+        let case = Case { conv: square(85, 113, stride, 3), act, affine: true, extra, seed: 1 };
+        assert!(pass::streams(&case.conv.input, std::ptr::null()));
+        forward_case(case);
+        backward_case(case);
     }
 }
 

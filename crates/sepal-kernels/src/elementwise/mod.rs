@@ -8,7 +8,7 @@ pub use prelu::{prelu_grad, prelu_scratch};
 
 use crate::exec::{Exec, Shared};
 use crate::geometry::Write;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::{Dims, LANES};
 use crate::pass::{self, Place};
 use crate::source::{GradSource, Source};
@@ -89,6 +89,9 @@ impl<P: Pixels> Kernel for Item<'_, P> {
                 }
             },
         );
+        if stream {
+            fence();
+        }
     }
 }
 

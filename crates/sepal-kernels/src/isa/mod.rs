@@ -76,6 +76,16 @@ pub(crate) trait Kernel {
     fn run<I: Isa>(self, isa: I) -> Self::Output;
 }
 
+/// Makes streamed stores visible to whoever sees the stores that follow.
+#[inline(always)]
+pub(crate) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has it.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// Asks for the cache line at `from` in the second-level cache. The address may be anything.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const f32) {
