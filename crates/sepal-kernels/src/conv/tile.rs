@@ -132,14 +132,17 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
         for run in 0..left.runs {
             let mut from = left.start.add(run * left.run_stride);
             for _ in 0..left.channels / LANES {
-                for group in (0..LANES).step_by(GROUP) {
+                // Pointers that move on, not an index: with one, the compiler gathers the loads of a group at
+                // its start and spills them where there are few registers.
+                for _ in 0..LANES / GROUP {
                     few.some();
-                    for k in group..group + GROUP {
+                    for k in 0..GROUP {
                         step(isa, &mut sums, from.add(k), weights.add(k * LANES));
                     }
+                    from = from.add(GROUP);
+                    weights = weights.add(GROUP * LANES);
                 }
-                from = from.add(left.plane);
-                weights = weights.add(LANES * LANES);
+                from = from.add(left.plane - LANES);
             }
             for k in 0..left.channels % LANES {
                 step(isa, &mut sums, from.add(k), weights);
