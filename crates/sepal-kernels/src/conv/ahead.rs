@@ -1,5 +1,6 @@
 //! Memory that will be needed soon, brought near while the arithmetic units are busy.
 
+use crate::isa::prefetch;
 use crate::layout::LANES;
 use std::ops::Range;
 
@@ -92,24 +93,11 @@ impl Ahead {
     }
 }
 
-/// Asks for a cache line in the second-level cache. The address may be anything.
-#[inline(always)]
-fn prefetch(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch does not access memory as far as the language can tell, and never faults.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
 /// Asks for a cache line in the first-level cache. The address may be anything.
 #[inline(always)]
 pub(super) fn prefetch_now(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
+    // SAFETY: a prefetch reads nothing as far as the language can tell, and never faults.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());

@@ -3,10 +3,10 @@
 use super::ahead::Ahead;
 use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
-use super::tile::{Finish, Left, fence, product};
+use super::tile::{Finish, Left, product};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::{Dims, LANES};
 use crate::norm;
 use crate::source::{Act, lanes};
@@ -94,7 +94,7 @@ impl Job<'_> {
         self.into.len() > STREAMED
             && self.cuts.window.is_whole()
             && self.write == Write::Set
-            && self.out.at(0, self.into.len()).addr() % 64 == 0
+            && self.out.at(0, self.into.len()).addr().is_multiple_of(64)
     }
 }
 

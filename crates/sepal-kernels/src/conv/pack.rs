@@ -23,6 +23,26 @@ pub(super) fn forward(exec: Exec<'_>, conv: &Conv, weight: &[f32], packed: &mut 
         let first = reach.start * LANES;
         // SAFETY: one panel, which is this item's alone.
         let to = unsafe { packed.slice(side.offset(panel), width * side.taps * LANES) };
+        let outputs = panel * LANES..(panel * LANES + LANES).min(side.outputs);
+        if conv.groups == 1 {
+            let each = width * side.taps;
+            // Lanes without a filter repeat the first one's weights, and are zeroed.
+            let filters: [&[f32]; LANES] = std::array::from_fn(|lane| {
+                let o = if lane < outputs.len() { outputs.start + lane } else { outputs.start };
+                &weight[o * each..][..each]
+            });
+            let mut rows = to.chunks_exact_mut(LANES);
+            for tap in 0..side.taps {
+                for (i, row) in (0..width).zip(&mut rows) {
+                    let at = i * side.taps + tap;
+                    for (value, filter) in row.iter_mut().zip(filters) {
+                        *value = filter[at];
+                    }
+                    row[outputs.len()..].fill(0.0);
+                }
+            }
+            return;
+        }
         for (lane, o) in (panel * LANES..panel * LANES + LANES).enumerate() {
             for i in 0..width {
                 let from = (o < side.outputs).then(|| place(conv, o, first + i)).flatten();
@@ -45,7 +65,21 @@ pub(super) fn backward(exec: Exec<'_>, conv: &Conv, weight: &[f32], packed: &mut
         // SAFETY: one panel, which is this item's alone.
         let to = unsafe { packed.slice(side.offset(panel), width * side.taps * LANES) };
         let mut rows = to.chunks_exact_mut(LANES);
+        let inputs = (side.outputs - panel * LANES).min(LANES);
         for tap in backward_taps(conv) {
+            if conv.groups == 1 {
+                for (o, row) in (0..width).zip(&mut rows) {
+                    let from = &weight[(o * side.outputs + panel * LANES) * side.taps + tap..];
+                    let (row, none) = row.split_at_mut(inputs);
+                    if side.taps == 1 {
+                        row.copy_from_slice(&from[..inputs]);
+                    } else {
+                        row.iter_mut().zip(from.iter().step_by(side.taps)).for_each(|(to, from)| *to = *from);
+                    }
+                    none.fill(0.0);
+                }
+                continue;
+            }
             for (o, row) in (first..first + width).zip(&mut rows) {
                 for (lane, value) in row.iter_mut().enumerate() {
                     let i = panel * LANES + lane;

@@ -29,7 +29,7 @@ pub(super) struct Finish {
     /// Rows like those of the result.
     pub add: Option<*const f32>,
     pub clamp: Option<[f32; 2]>,
-    /// Whether to store past the caches; [`fence`] must follow.
+    /// Whether to store past the caches; [`crate::isa::fence`] must follow.
     pub stream: bool,
     /// Whether to take statistics.
     pub statistics: bool,
@@ -186,16 +186,6 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
             }
             *statistics = [origin, total, squares];
         }
-    }
-}
-
-/// Makes streamed results visible to other threads before what follows.
-#[inline(always)]
-pub(super) fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has it.
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
     }
 }
 

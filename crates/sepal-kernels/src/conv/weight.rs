@@ -4,10 +4,10 @@ use super::ahead::Ahead;
 use super::item;
 use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
-use super::tile::{correlate, fence};
+use super::tile::correlate;
 use crate::exec::{Exec, Shared};
 use crate::geometry::Conv;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::LANES;
 use std::ops::Range;
 

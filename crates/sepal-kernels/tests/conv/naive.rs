@@ -30,7 +30,7 @@ fn each_product(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-pub fn forward(conv: &Conv, x: &[f64], weight: &[f64]) -> Vec<f64> {
+pub(crate) fn forward(conv: &Conv, x: &[f64], weight: &[f64]) -> Vec<f64> {
     let Dims { n, c, h, w } = conv.output;
     let mut out = vec![0.0; n * c * h * w];
     each_product(conv, |o, i, k| out[o] += x[i] * weight[k]);
@@ -38,7 +38,7 @@ pub fn forward(conv: &Conv, x: &[f64], weight: &[f64]) -> Vec<f64> {
 }
 
 /// Gradients of input and weight.
-pub fn backward(conv: &Conv, x: &[f64], weight: &[f64], dz: &[f64]) -> [Vec<f64>; 2] {
+pub(crate) fn backward(conv: &Conv, x: &[f64], weight: &[f64], dz: &[f64]) -> [Vec<f64>; 2] {
     let mut dx = vec![0.0; x.len()];
     let mut dw = vec![0.0; weight.len()];
     each_product(conv, |o, i, k| {
@@ -49,7 +49,7 @@ pub fn backward(conv: &Conv, x: &[f64], weight: &[f64], dz: &[f64]) -> [Vec<f64>
 }
 
 /// Sums over everything but channels.
-pub fn channel_sums(dims: Dims, values: &[f64]) -> Vec<f64> {
+pub(crate) fn channel_sums(dims: Dims, values: &[f64]) -> Vec<f64> {
     let pixels = dims.h * dims.w;
     let mut sums = vec![0.0; dims.c];
     for (index, value) in values.iter().enumerate() {
