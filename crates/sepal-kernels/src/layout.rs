@@ -111,18 +111,40 @@ impl Buffer {
             return Self { start: std::ptr::NonNull::dangling(), len: 0 };
         };
         // SAFETY: the layout is not empty.
-        let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<f32>();
+        let start = unsafe { std::alloc::alloc(layout) }.cast::<f32>();
         let Some(start) = std::ptr::NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
+        if layout.align() == HUGE {
+            ask_for_huge_pages(start.as_ptr().cast(), layout.size());
+        }
+        // SAFETY: just allocated, `len` floats; all bits zero is 0.0.
+        unsafe { start.as_ptr().write_bytes(0, len) };
         Self { start, len }
     }
 
     fn layout(len: usize) -> Option<std::alloc::Layout> {
+        let align = if len >= 2 * HUGE / size_of::<f32>() { HUGE } else { 64 };
         (len > 0).then(|| {
             std::alloc::Layout::array::<f32>(len)
-                .and_then(|layout| layout.align_to(64))
+                .and_then(|layout| layout.align_to(align))
                 .expect("a buffer's size fits the address space")
         })
     }
+}
+
+/// Bytes of a huge page of x86-64 and of AArch64's usual kernels.
+const HUGE: usize = 2 << 20;
+
+/// Asks the system to back this memory with huge pages: a step walks over hundreds of megabytes, and
+/// with 4 KiB pages the processor spends a part of its time looking up where they are. A wish: where
+/// it is not granted, nothing changes but the speed.
+fn ask_for_huge_pages(start: *mut u8, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range is this buffer's own, and the advice changes none of its contents.
+    unsafe {
+        libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
 }
 
 impl Buffer {

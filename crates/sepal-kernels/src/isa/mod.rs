@@ -166,19 +166,6 @@ impl Level {
         }
     }
 
-    /// Rows of this level's matrix tile; see [`Isa::TILE_ROWS`].
-    pub(crate) fn tile_rows(self) -> usize {
-        struct TileRows;
-        impl Kernel for TileRows {
-            type Output = usize;
-            #[inline(always)]
-            fn run<I: Isa>(self, _: I) -> usize {
-                I::TILE_ROWS
-            }
-        }
-        self.dispatch(TileRows)
-    }
-
     /// Runs `kernel` compiled for this level.
     #[inline]
     pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
