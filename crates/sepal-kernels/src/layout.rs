@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::exec::{Exec, Shared};
+
 /// Channels of one block: one cache line of `f32`, one AVX-512 register, two AVX2 registers.
 pub const LANES: usize = 16;
 
@@ -96,6 +98,38 @@ pub fn to_nchw(dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
             }
         }
     }
+}
+
+/// Pixels that one worker converts at a time.
+const BAND: usize = 4096;
+
+/// Copies pictures from `N, C, H, W` to dense `N, H, W, C` floats, as [`crate::Input::Pixels`] are read.
+///
+/// # Panics
+/// If a slice is shorter than `dims` asks.
+pub fn pixels_from_nchw(exec: Exec<'_>, dims: Dims, nchw: &[f32], pixels: &mut [f32]) {
+    let (c, size) = (dims.c, dims.h * dims.w);
+    let bands = size.div_ceil(BAND);
+    let pixels = Shared::new(pixels);
+    exec.pool.run(dims.n * bands, &|item, _| {
+        let (image, first) = (item / bands, item % bands * BAND);
+        let count = BAND.min(size - first);
+        // SAFETY: an item is a band of an image.
+        let to = unsafe { pixels.slice((image * size + first) * c, count * c) };
+        let plane = |channel: usize| &nchw[(image * c + channel) * size + first..][..count];
+        if c == 3 {
+            let planes = plane(0).iter().zip(plane(1)).zip(plane(2));
+            for (pixel, ((red, green), blue)) in to.chunks_exact_mut(3).zip(planes) {
+                pixel.copy_from_slice(&[*red, *green, *blue]);
+            }
+            return;
+        }
+        for channel in 0..c {
+            for (cell, value) in to[channel..].iter_mut().step_by(c).zip(plane(channel)) {
+                *cell = *value;
+            }
+        }
+    });
 }
 
 /// Floats on a 64-byte boundary, so that a row of a channel block is one cache line.
@@ -219,6 +253,21 @@ mod tests {
             let mut back = vec![0.0; nchw.len()];
             to_nchw(dims, &blocked, &mut back);
             assert_eq!(back, nchw);
+        }
+    }
+
+    #[test]
+    fn pixels_are_the_same_picture_too() {
+        let pool = crate::pool::ThreadPool::new(3).unwrap();
+        for dims in [Dims::new(2, 3, 70, 80), Dims::new(3, 1, 5, 1), Dims::new(1, 7, 3, 3)] {
+            let nchw: Vec<f32> = (0..dims.n * dims.c * dims.h * dims.w).map(|i| i as f32).collect();
+            let mut pixels = vec![f32::NAN; nchw.len()];
+            pixels_from_nchw(Exec::new(&pool), dims, &nchw, &mut pixels);
+            let size = dims.h * dims.w;
+            for (at, value) in pixels.into_iter().enumerate() {
+                let (image, pixel, channel) = (at / dims.c / size, at / dims.c % size, at % dims.c);
+                assert_eq!(value, nchw[(image * dims.c + channel) * size + pixel]);
+            }
         }
     }
 

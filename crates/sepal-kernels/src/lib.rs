@@ -31,5 +31,5 @@ pub mod update;
 pub use exec::{Exec, per_worker};
 pub use geometry::{Conv, Epilogue, Input, Write};
 pub use isa::Level;
-pub use layout::{Buffer, Dims, LANES, from_nchw, to_nchw};
+pub use layout::{Buffer, Dims, LANES, from_nchw, pixels_from_nchw, to_nchw};
 pub use source::{Act, GradSource, NormGrad, Source};

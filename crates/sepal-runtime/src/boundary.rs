@@ -1,7 +1,7 @@
 //! The way in and out: `N, C, H, W` outside, channel blocks or dense pixels inside.
 
 use sepal_graph::Shape;
-use sepal_kernels::{Dims, LANES, from_nchw, to_nchw};
+use sepal_kernels::{Exec, LANES, from_nchw, pixels_from_nchw, to_nchw};
 
 use crate::error::{Result, RuntimeError};
 use crate::ir::{Kind, Program};
@@ -38,10 +38,10 @@ impl Boundary {
     }
 
     /// Takes `n` images in.
-    pub(crate) fn read(&self, n: usize, nchw: &[f32], arena: &mut [f32]) {
+    pub(crate) fn read(&self, exec: Exec<'_>, n: usize, nchw: &[f32], arena: &mut [f32]) {
         let to = &mut arena[self.place.range(n)];
         let dims = self.place.dims(n);
-        if self.place.pixels { to_pixels(dims, nchw, to) } else { from_nchw(dims, nchw, to) }
+        if self.place.pixels { pixels_from_nchw(exec, dims, nchw, to) } else { from_nchw(dims, nchw, to) }
     }
 
     /// Gives `n` images out.
@@ -62,24 +62,4 @@ pub(crate) fn takes_pixels(program: &Program) -> bool {
     program.values[input].dims().c < LANES
         && program.output != input
         && readers.all(|step| by_convolution(&step.kind, &step.inputs))
-}
-
-/// `N, C, H, W` to `N, H, W, C`.
-fn to_pixels(dims: Dims, nchw: &[f32], pixels: &mut [f32]) {
-    let (c, size) = (dims.c, dims.h * dims.w);
-    for (from, to) in nchw.chunks_exact(c * size).zip(pixels.chunks_exact_mut(c * size)) {
-        if c == 3 {
-            let (reds, rest) = from.split_at(size);
-            let (greens, blues) = rest.split_at(size);
-            for (((pixel, red), green), blue) in to.chunks_exact_mut(3).zip(reds).zip(greens).zip(blues) {
-                pixel.copy_from_slice(&[*red, *green, *blue]);
-            }
-            continue;
-        }
-        for (channel, plane) in from.chunks_exact(size).enumerate() {
-            for (cell, value) in to[channel..].iter_mut().step_by(c).zip(plane) {
-                *cell = *value;
-            }
-        }
-    }
 }

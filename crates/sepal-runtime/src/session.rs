@@ -72,7 +72,7 @@ impl Session {
         let groups = input.chunks(each_input * plan.group).zip(output.chunks_mut(each_output * plan.group));
         for (input, output) in groups {
             let n = input.len() / each_input;
-            plan.input.read(n, input, arena);
+            plan.input.read(exec, n, input, arena);
             done(0);
             for index in 0..plan.steps.len() {
                 plan.run_step(index, exec, n, arena, scratch);

@@ -1,6 +1,8 @@
 //! The forward step of one unit.
 
-use sepal_kernels::{Epilogue, Input, conv, depthwise, elementwise, from_nchw, norm, pooling, to_nchw};
+use sepal_kernels::{
+    Epilogue, Input, conv, depthwise, elementwise, from_nchw, norm, pixels_from_nchw, pooling, to_nchw,
+};
 
 use super::Run;
 use super::plan::{Kind, Norm, UnitPlan};
@@ -22,7 +24,7 @@ impl Run<'_> {
         let source = |at: usize, z| read(at).map(|input: &UnitPlan| input.source(z, vectors, values));
         let by_producer = unit.norm.as_ref().is_some_and(|norm| norm.by_producer);
         match (&unit.kind, source(0, x)) {
-            (Kind::Input { pixels: true }, _) => pixels_from_nchw(unit, images, z),
+            (Kind::Input { pixels: true }, _) => pixels_from_nchw(exec, unit.dims, images, z),
             (Kind::Input { pixels: false }, _) => from_nchw(unit.dims, images, z),
             (Kind::Conv { conv, weight, bias }, Some(source)) => {
                 let input = match read(0).map(|input| &input.kind) {
@@ -84,16 +86,4 @@ impl Run<'_> {
 /// Spreads a unit's number over all bits, so that two dropouts do not drop the same.
 pub(super) fn mix(index: usize) -> u64 {
     (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-/// Pictures from `N, C, H, W` to dense `N, H, W, C`.
-fn pixels_from_nchw(unit: &UnitPlan, images: &[f32], pixels: &mut [f32]) {
-    let (c, size) = (unit.dims.c, unit.dims.h * unit.dims.w);
-    for (from, to) in images.chunks_exact(c * size).zip(pixels.chunks_exact_mut(c * size)) {
-        for (channel, plane) in from.chunks_exact(size).enumerate() {
-            for (cell, value) in to[channel..].iter_mut().step_by(c).zip(plane) {
-                *cell = *value;
-            }
-        }
-    }
 }
