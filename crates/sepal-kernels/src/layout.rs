@@ -276,7 +276,9 @@ mod tests {
         let mut buffer = Buffer::zeroed(100);
         let (reads, writes) = buffer.views([0..10, 5..20], [20..30, 30..100]);
         assert_eq!((reads[1].len(), writes[1].len()), (15, 70));
-        for (reads, writes) in [([0..10], [9..20, 30..40]), ([0..10], [20..31, 30..40]), ([0..101], [0..0, 0..0])] {
+        for (reads, writes) in
+            [([0..10, 0..0], [9..20, 30..40]), ([0..10, 0..0], [20..31, 30..40]), ([0..101, 0..0], [0..0, 0..0])]
+        {
             let refused = std::panic::catch_unwind(|| {
                 Buffer::zeroed(100).views(reads.clone(), writes.clone());
             });
