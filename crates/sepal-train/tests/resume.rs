@@ -166,7 +166,7 @@ fn what_cannot_be_resumed_says_why() {
     state.check_recipe(&Recipe { workers: 9, strict: true, ..recipe() }).unwrap();
     let other = Recipe { epochs: 9, lr: Some(0.5), ..recipe() };
     let text = state.check_recipe(&other).unwrap_err().to_string();
-    for words in ["another recipe", "epochs: 3 in the run, 9 now", "lr: 0.1 in the run, 0.5 now"] {
+    for words in ["another recipe", "epochs: 3 in the run, 9 now", "lr: 0.05 in the run, 0.5 now"] {
         assert!(text.contains(words), "{text}");
     }
     let refused = |state, data: &Splits| Trainer::resume(state, data, options(None, 1, CheckpointEvery::Epoch)).err();

@@ -70,7 +70,7 @@ fn what_is_easy_is_learnt_completely() {
     assert_eq!(log.steps, (1..=144).collect::<Vec<_>>());
     assert_eq!(log.epochs.len(), 12);
     assert!(log.epochs.iter().all(|epoch| epoch.1 == Some("val")) && log.epochs[0].2 && log.measured > 0);
-    assert!((log.rates[0] - 0.1 / 12.0).abs() < 1e-12 && (log.rates[11] - 0.1).abs() < 1e-12);
+    assert!((log.rates[0] - 0.05 / 6.0).abs() < 1e-12 && (log.rates[5] - 0.05).abs() < 1e-12);
     assert!(log.losses[140] < log.losses[0]);
 
     let model = trainer.model().unwrap();

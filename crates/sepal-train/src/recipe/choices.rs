@@ -56,7 +56,7 @@ impl Optimizer {
 
     pub(super) fn default_lr(&self) -> f64 {
         match self {
-            Self::Sgd { .. } => 0.1,
+            Self::Sgd { .. } => 0.05,
             Self::Adamw { .. } | Self::Rmsprop { .. } => 2e-3,
         }
     }

@@ -65,7 +65,7 @@ pub struct Recipe {
     /// Whether it applies to biases. Off by default.
     pub decay_biases: bool,
     /// Whether it applies to depthwise kernels. Off by default: they have few weights, and little
-    /// or no decay on them is what [MobileNet] §3.2 found important (Howard et al. 2017,
+    /// or no decay on them is what MobileNet §3.2 found important (Howard et al. 2017,
     /// arXiv:1704.04861).
     pub decay_depthwise: bool,
     /// Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al.,
@@ -132,7 +132,7 @@ impl Recipe {
         Self { lr: Some(self.lr()), weight_decay: Some(self.weight_decay()), ..self.clone() }
     }
 
-    /// Peak learning rate: the recipe's, else 0.1 for SGD, 0.002 for AdamW and RMSprop.
+    /// Peak learning rate: the recipe's, else 0.05 for SGD, 0.002 for AdamW and RMSprop.
     #[must_use]
     pub fn lr(&self) -> f64 {
         self.lr.unwrap_or(self.optimizer.default_lr())
