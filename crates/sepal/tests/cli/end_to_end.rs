@@ -24,7 +24,13 @@ fn train_eval_predict_run() {
         (&"runs/mobilenet_v1".into(), &6.into(), &"test".into())
     );
     assert!(report["top1"].as_f64().unwrap() >= 0.75, "{report}");
-    for text in ["params", "24 training pictures, 8 val, 8 test, 2 classes", "MiB at most", "epoch 6/6", "images/s"] {
+    for text in [
+        "params",
+        "24 training pictures, 8 val, 8 test, 2 classes",
+        "at the peak of a step: activations",
+        "epoch 6/6",
+        "images/s",
+    ] {
         assert!(trained.err.contains(text), "no {text} in {}", trained.err);
     }
 

@@ -139,19 +139,21 @@ impl Observer for Display {
     fn epoch(&mut self, epoch: &EpochReport<'_>) {
         let EpochReport { row, history, epochs, set, best, images_per_second, waited, .. } = *epoch;
         self.event(&Event::Epoch { row, epochs, set, best, images_per_second, waited });
-        let left =
-            Duration::from_secs_f64(row.seconds / row.epoch.max(1) as f64 * (epochs - row.epoch.min(epochs)) as f64);
+        let left = match epochs.saturating_sub(row.epoch) {
+            0 => String::new(),
+            n => format!(
+                "  {} left",
+                duration(Duration::from_secs_f64(row.seconds / row.epoch.max(1) as f64 * n as f64))
+            ),
+        };
         let digits = epochs.to_string().len();
         let measured = match (set, row.top1) {
             (Some(set), Some(top1)) => format!("  {set} {top1:.4}{}", if best { " best" } else { "" }),
             _ => String::new(),
         };
         self.line(&format!(
-            "epoch {:>digits$}/{epochs}  loss {:.4}  train {:.4}{measured}  {images_per_second:.0} images/s  {} left",
-            row.epoch,
-            row.train_loss,
-            row.train_top1,
-            duration(left),
+            "epoch {:>digits$}/{epochs}  loss {:.4}  train {:.4}{measured}  {images_per_second:.0} images/s{left}",
+            row.epoch, row.train_loss, row.train_top1,
         ));
         if waited > WAITED && !self.told_waiting {
             self.told_waiting = true;

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
 fn describe_memory(memory: &TrainMemory) -> String {
     let part = |n: usize| bytes(n as u64);
     format!(
-        "{} at most: activations {}, parameters and gradients {}, optimizer and average {}, pictures ahead {}",
+        "{} at the peak of a step: activations {}, parameters and gradients {}, optimizer and average {}, pictures ahead {}",
         part(memory.total()),
         part(memory.activations),
         part(memory.parameters + memory.gradients),
