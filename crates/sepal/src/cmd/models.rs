@@ -9,11 +9,15 @@ use serde::Serialize;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 
+/// With more networks than this their options would bury the list.
+const OPTIONS_OF: usize = 3;
+
 /// List the networks that have names, with parameters, multiply-adds, paper and options
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   sepal models
+  sepal models mobilenet_v1                    its options, too
   sepal models '*mobilenet*' --json")]
 pub(crate) struct Args {
     /// Only names that match, such as '*mobilenet*'
@@ -76,7 +80,16 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         ]);
     }
     out.text(&table)?;
-    for row in &models {
+    if models.len() > OPTIONS_OF {
+        out.text("\n`sepal models NAME` shows the options of a network.")?;
+    } else {
+        show_options(&models, out)?;
+    }
+    Ok(out.result(&Listing { models })?)
+}
+
+fn show_options(models: &[Row], out: Output) -> Result {
+    for row in models {
         let mut options = Table::new().left(format!("{} option", row.name)).left("default").left("takes").left("");
         for option in &row.options {
             options.row([option.name, &option.default, &option.takes, option.help]);
@@ -86,7 +99,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     if let Some(row) = models.first() {
         out.text(format!("\nOptions are given as in {}:{}; see `sepal summary`.", row.name, example(&row.options)))?;
     }
-    Ok(out.result(&Listing { models })?)
+    Ok(())
 }
 
 fn row(row: &'static NetworkRow) -> Result<Row> {
