@@ -188,18 +188,60 @@ impl Options {
         Ok(self.word(ACTIVATION.name)?.parse()?)
     }
 
-    /// What stands where a convolution stands: `block`, `between`, `groups`, `activation`.
+    /// What blocks are told, of those that the network lets choose: `between`, `groups`, `p`,
+    /// `bsconv_norm`, `activation`. The others keep their defaults.
     ///
     /// # Errors
-    /// The network lacks one of them.
+    /// None for a row of the registry.
+    pub fn style(&self) -> Result<Style> {
+        let mut style = Style::default();
+        for (row, value) in self.iter() {
+            match (row.name, value) {
+                ("between", Value::Word(word)) => style.between = word.parse()?,
+                ("groups", Value::Integer(groups)) => style.groups = groups,
+                ("p", Value::Number(p)) => style.p = p,
+                ("bsconv_norm", Value::Word(word)) => {
+                    style.norm_u = matches!(word, "u" | "both");
+                    style.norm_s = matches!(word, "s" | "both");
+                }
+                ("activation", Value::Word(word)) => style.activation = word.parse()?,
+                _ => {}
+            }
+        }
+        Ok(style)
+    }
+
+    /// What stands where a convolution stands: `block` in the style chosen.
+    ///
+    /// # Errors
+    /// The network has no option `block`.
     pub fn block(&self) -> Result<Block> {
-        let style = Style {
-            between: self.word("between")?.parse()?,
-            groups: self.integer(GROUPS.name)?,
-            activation: self.activation()?,
-        };
+        self.block_in(self.style()?)
+    }
+
+    /// What stands where a convolution stands: `block` in this style.
+    ///
+    /// # Errors
+    /// The network has no option `block`.
+    pub fn block_in(&self, style: Style) -> Result<Block> {
         let name = self.word("block")?;
         Block::named(name, style).ok_or_else(|| self.unknown("block"))
+    }
+
+    /// Whether `stem` is the one for small images.
+    ///
+    /// # Errors
+    /// The network has no option `stem`.
+    pub(crate) fn is_small(&self) -> Result<bool> {
+        Ok(self.word(STEM.name)? == "cifar")
+    }
+
+    /// Whether an option that is `yes` or `no` is `yes`.
+    ///
+    /// # Errors
+    /// The network has no such option.
+    pub fn is_on(&self, name: &str) -> Result<bool> {
+        Ok(self.word(name)? == "yes")
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -222,27 +264,64 @@ pub(crate) const fn block(default: &'static str) -> OptionRow {
 pub(crate) const fn between(default: &'static str) -> OptionRow {
     OptionRow {
         name: "between",
-        help: "what stands between depthwise and pointwise (block=dsc)",
+        help: "what stands between depthwise and pointwise (block=dsc, pyramid_add)",
         kind: Kind::Choice(&Between::NAMES),
         default: Value::Word(default),
     }
 }
 
 /// `groups`: groups of grouped convolutions.
-pub(crate) const GROUPS: OptionRow = OptionRow {
-    name: "groups",
-    help: "groups K of each grouped convolution (block=grouped)",
-    kind: Kind::Integer(1, 1024),
-    default: Value::Integer(8),
+pub(crate) const fn groups(default: usize) -> OptionRow {
+    OptionRow {
+        name: "groups",
+        help: "groups K of each grouped convolution (block=grouped)",
+        kind: Kind::Integer(1, 1024),
+        default: Value::Integer(default),
+    }
+}
+
+/// `groups` of networks that have no grouped convolutions by themselves.
+pub(crate) const GROUPS: OptionRow = groups(8);
+
+/// `p`: channels in the middle of BSConv-S.
+pub(crate) const P: OptionRow = OptionRow {
+    name: "p",
+    help: "share of its input channels in the middle of BSConv-S (block=bsconv_s)",
+    kind: Kind::Above(0.0, 1.0),
+    default: Value::Number(0.25),
 };
 
+/// `bsconv_norm`: which blueprint convolutions have norms inside.
+pub(crate) const fn bsconv_norm(default: &'static str) -> OptionRow {
+    OptionRow {
+        name: "bsconv_norm",
+        help: "which of BSConv-U and BSConv-S has norms after its pointwise convolutions",
+        kind: Kind::Choice(&["none", "u", "s", "both"]),
+        default: Value::Word(default),
+    }
+}
+
 /// `activation`: the network's non-linearity.
-pub(crate) const ACTIVATION: OptionRow = OptionRow {
-    name: "activation",
-    help: "the non-linearity after every norm",
-    kind: Kind::Choice(&Activation::NAMES),
-    default: Value::Word("relu"),
-};
+pub(crate) const fn activation(default: &'static str) -> OptionRow {
+    OptionRow {
+        name: "activation",
+        help: "the non-linearity after every norm",
+        kind: Kind::Choice(&Activation::NAMES),
+        default: Value::Word(default),
+    }
+}
+
+/// `activation` of networks of ReLUs.
+pub(crate) const ACTIVATION: OptionRow = activation("relu");
+
+/// An option that is on or off.
+pub(crate) const fn switch(name: &'static str, help: &'static str, default: &'static str) -> OptionRow {
+    OptionRow { name, help, kind: Kind::Choice(&["no", "yes"]), default: Value::Word(default) }
+}
+
+/// `data_norm`: a batch norm on the pixels.
+pub(crate) const DATA_NORM: OptionRow =
+    switch("data_norm", "a batch norm on the pixels, as in the BSConv authors' networks", "no");
 
 /// `width`: factor on every channel count.
 pub(crate) const WIDTH: OptionRow = OptionRow {

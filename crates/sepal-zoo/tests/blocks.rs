@@ -18,20 +18,53 @@ fn cost(name: &str, [d, m, n, k]: [u64; 4], style: &Style) -> Cost {
 proptest! {
     #[test]
     fn weights_and_macs_are_those_of_the_formulas(
-        d in 1..30_u64, m in 1..10_u64, n in 1..10_u64, k in 1..6_u64, groups in 1..6_u64,
+        d in 1..30_u64, m in 1..10_u64, n in 1..10_u64, k in 1..6_u64, groups in 1..6_u64, eighths in 1..9_u64,
     ) {
         let (m, n) = (m * groups, n * groups);
-        let style = Style { groups: groups as usize, ..Style::default() };
+        let style = Style { groups: groups as usize, p: eighths as f64 / 8.0, ..Style::default() };
+        let mid = (m * eighths).div_ceil(8).max(4).min(m);
         let weights = [
             ("standard", k * k * m * n),
             ("grouped", k * k * m * n / groups),
             ("depthwise", k * k * m),
             ("pointwise", m * n),
             ("dsc", k * k * m + m * n),
+            ("bsconv_u", m * n + k * k * n),
+            ("bsconv_s", m * mid + mid * n + k * k * n),
+            ("pyramid_add", (9 + 25 + 49) * m + m * n),
         ];
         for (name, weights) in weights {
             let cost = cost(name, [d, m, n, k], &style);
             prop_assert_eq!(cost.params, weights, "{}", name);
+            prop_assert_eq!(cost.macs, d * d * weights, "{}", name);
+        }
+    }
+}
+
+proptest! {
+    /// Blocks with norms and shortcuts of their own, whether the shape changes or not.
+    #[test]
+    fn larger_blocks_cost_what_their_formulas_say(
+        d in 1..20_u64, m in 1..5_u64, n in 1..5_u64, k in 1..4_u64, groups in 1..5_u64,
+    ) {
+        let (m, n, k) = (4 * m * groups, 4 * n * groups, 2 * k - 1);
+        let style = Style { groups: groups as usize, ..Style::default() };
+        let shortcut = if m == n { 0 } else { m * n };
+        let norm = if m == n { 0 } else { 2 * n };
+        let two = k * k * (m * n + n * n) + shortcut;
+        let quarter = (m * n + n * n) / 4 + k * k * n * n / 16 + shortcut;
+        let half = (m * n + n * n) / 2 + k * k * n * n / (4 * groups) + shortcut;
+        let inverted = 6 * m * (m + k * k + n);
+        let rows = [
+            ("residual", two, 4 * n + norm),
+            ("pre_residual", two, 2 * m + 2 * n),
+            ("bottleneck", quarter, 3 * n + norm),
+            ("resnext", half, 4 * n + norm),
+            ("inverted_residual", inverted, 24 * m + 2 * n),
+        ];
+        for (name, weights, norms) in rows {
+            let cost = cost(name, [d, m, n, k], &style);
+            prop_assert_eq!(cost.params, weights + norms, "{}", name);
             prop_assert_eq!(cost.macs, d * d * weights, "{}", name);
         }
     }
@@ -59,7 +92,7 @@ fn every_block_has_a_card_and_an_example() {
         assert!(cost.macs > 0 && cost.params > 0, "{}", row.name);
         assert!(!row.title.is_empty() && !row.weights.is_empty() && !row.macs.is_empty());
     }
-    assert_eq!(Block::names(), ["standard", "grouped", "dsc"]);
+    assert_eq!(Block::names(), ["standard", "grouped", "dsc", "bsconv_u", "bsconv_s", "pyramid_add"]);
     for name in Block::names() {
         let block = Block::named(name, Style::default()).unwrap();
         assert_eq!(block.row().name, name);

@@ -3,24 +3,50 @@
 //! A block that can stand where a k×k convolution stands has the same signature as all others
 //! (input, [`Place`], [`Style`]) and adds neither norm nor activation after itself: the network
 //! does. To add one: a file here and a line in the table below; every network can then be
-//! built with it by `block=NAME`.
+//! built with it by `block=NAME`. The larger blocks, residual and inverted ones, bring norms and
+//! activations of their own and hold such places.
 
+mod blueprint;
+mod bottleneck;
 mod depthwise;
 mod grouped;
+mod inverted;
 mod pointwise;
+mod pyramid;
+mod residual;
 mod separable;
 mod standard;
 
-use sepal_graph::{Activation, Builder, Graph, NodeId, Result, Shape};
+use sepal_graph::{Activation, BatchNorm, Builder, Graph, NodeId, Result, Shape};
 
+pub use blueprint::{blueprint_channels, blueprint_s, blueprint_u};
+pub use bottleneck::{Bottleneck, bottleneck};
 pub use depthwise::depthwise;
 pub use grouped::grouped;
+pub(crate) use inverted::tensorflow_same;
+pub use inverted::{Inverted, inverted_residual};
 pub use pointwise::pointwise;
+pub use pyramid::{PYRAMID, pyramid_add, pyramid_depthwise};
+pub use residual::{Residual, pre_residual, residual};
 pub use separable::{Between, separable};
 pub use standard::standard;
 
 /// All blocks.
-static BLOCKS: &[BlockRow] = &[standard::ROW, grouped::ROW, depthwise::ROW, pointwise::ROW, separable::ROW];
+static BLOCKS: &[BlockRow] = &[
+    standard::ROW,
+    grouped::ROW,
+    depthwise::ROW,
+    pointwise::ROW,
+    separable::ROW,
+    blueprint::ROW_U,
+    blueprint::ROW_S,
+    pyramid::ROW,
+    residual::ROW,
+    residual::PRE_ROW,
+    bottleneck::ROW,
+    bottleneck::RESNEXT_ROW,
+    inverted::ROW,
+];
 
 /// The k×k convolution for which a block stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +81,43 @@ pub struct Style {
     pub between: Between,
     /// Groups, K, of grouped convolutions.
     pub groups: usize,
+    /// The share p of its input channels that the middle of BSConv-S has, above 0, at most 1.
+    pub p: f64,
+    /// Whether BSConv-U has a norm after its pointwise convolution.
+    pub norm_u: bool,
+    /// Whether BSConv-S has a norm after each of its pointwise convolutions.
+    pub norm_s: bool,
     /// The network's activation.
     pub activation: Activation,
+    /// What the batch norms inside add to the variance.
+    pub eps: f32,
 }
 
 impl Default for Style {
-    /// Nothing between, 8 groups, ReLU.
+    /// Nothing between, 8 groups, p = ¼, no norms inside BSConv, ReLU, ε = 1e-5.
     fn default() -> Self {
-        Self { between: Between::None, groups: 8, activation: Activation::Relu }
+        Self {
+            between: Between::None,
+            groups: 8,
+            p: 0.25,
+            norm_u: false,
+            norm_s: false,
+            activation: Activation::Relu,
+            eps: 1e-5,
+        }
+    }
+}
+
+impl Style {
+    /// A batch norm of this style, under `name`.
+    pub(crate) fn norm(&self, b: &mut Builder, name: &str, x: NodeId) -> Result<NodeId> {
+        b.node(name, BatchNorm { eps: self.eps, ..BatchNorm::default() }, &[x])
+    }
+
+    /// A batch norm and the activation of this style, `bn` and `act`.
+    pub(crate) fn norm_act(&self, b: &mut Builder, x: NodeId) -> Result<NodeId> {
+        let x = self.norm(b, "bn", x)?;
+        b.activation("act", x, self.activation)
     }
 }
 
@@ -138,6 +193,29 @@ impl Block {
     pub fn names() -> Vec<&'static str> {
         let drop_in = BLOCKS.iter().filter(|row| row.drop_in);
         drop_in.map(|row| row.name).collect()
+    }
+
+    /// A block of the table.
+    fn new(row: &'static BlockRow, style: Style) -> Self {
+        Self { row, style }
+    }
+
+    /// A k×k convolution, whatever the network is built with elsewhere.
+    #[must_use]
+    pub fn standard(style: Style) -> Self {
+        Self::new(&standard::ROW, style)
+    }
+
+    /// What stands where the convolution reads the picture: groups do not divide three colours, so
+    /// that in place of a grouped convolution there is a standard one.
+    pub(crate) fn on_pixels(self) -> Self {
+        if self.row.name == grouped::ROW.name { Self::standard(self.style) } else { self }
+    }
+
+    /// What the block was told.
+    #[must_use]
+    pub fn style(&self) -> &Style {
+        &self.style
     }
 
     /// The row of the table.

@@ -52,6 +52,24 @@ impl Between {
             Self::Elu => "elu",
         }
     }
+
+    /// Adds what stands between: `depthwise_bn`, `depthwise_act`.
+    pub(super) fn build(self, b: &mut Builder, mut x: NodeId, style: &Style) -> Result<NodeId> {
+        let (norm, activation) = match self {
+            Self::None => (false, None),
+            Self::Bn => (true, None),
+            Self::BnRelu => (true, Some(style.activation)),
+            Self::Relu => (false, Some(Activation::Relu)),
+            Self::Elu => (false, Some(Activation::ELU)),
+        };
+        if norm {
+            x = style.norm(b, "depthwise_bn", x)?;
+        }
+        if let Some(activation) = activation {
+            x = b.activation("depthwise_act", x, activation)?;
+        }
+        Ok(x)
+    }
 }
 
 impl fmt::Display for Between {
@@ -90,19 +108,7 @@ impl FromStr for Between {
 /// # Errors
 /// The input is no map.
 pub fn separable(b: &mut Builder, x: NodeId, place: Place, style: &Style) -> Result<NodeId> {
-    let mut x = depthwise(b, x, place, style)?;
-    let (norm, activation) = match style.between {
-        Between::None => (false, None),
-        Between::Bn => (true, None),
-        Between::BnRelu => (true, Some(style.activation)),
-        Between::Relu => (false, Some(Activation::Relu)),
-        Between::Elu => (false, Some(Activation::ELU)),
-    };
-    if norm {
-        x = b.batch_norm("depthwise_bn", x)?;
-    }
-    if let Some(activation) = activation {
-        x = b.activation("depthwise_act", x, activation)?;
-    }
+    let x = depthwise(b, x, place, style)?;
+    let x = style.between.build(b, x, style)?;
     pointwise(b, x, place.stride(1), style)
 }
