@@ -3,11 +3,53 @@
 use sepal_graph::{Builder, Graph, NodeId, Shape};
 
 use crate::error::nearest;
-use crate::networks::mobilenet_v1;
+use crate::networks::{
+    efficientnet_lite, mobilenet_v1, mobilenet_v2, mobilenet_v4, pydmobilenet, resnet, resnet_cifar, wrn, xception,
+    xception_aligned,
+};
 use crate::{Error, OptionRow, Options, Result, Spec};
 
-/// All networks. A new one is a file under `networks/` and a line here.
-static NETWORKS: &[NetworkRow] = &[mobilenet_v1::ROW];
+/// All families. A new one is a file under `networks/` and a line here; a new network of a family
+/// is a row in its file.
+const FAMILIES: &[&[NetworkRow]] = &[
+    &[mobilenet_v1::ROW],
+    &[mobilenet_v2::ROW],
+    &[mobilenet_v4::ROW],
+    &[efficientnet_lite::ROW],
+    &[xception::ROW],
+    xception_aligned::ROWS,
+    resnet::ROWS,
+    resnet_cifar::ROWS,
+    wrn::ROWS,
+    &[pydmobilenet::ROW],
+];
+
+static NETWORKS: [NetworkRow; count(FAMILIES)] = flatten(FAMILIES);
+
+const fn count(families: &[&[NetworkRow]]) -> usize {
+    let mut rows = 0;
+    let mut i = 0;
+    while i < families.len() {
+        rows += families[i].len();
+        i += 1;
+    }
+    rows
+}
+
+const fn flatten<const N: usize>(families: &[&[NetworkRow]]) -> [NetworkRow; N] {
+    let mut all = [families[0][0]; N];
+    let (mut i, mut at) = (0, 0);
+    while i < families.len() {
+        let mut j = 0;
+        while j < families[i].len() {
+            all[at] = families[i][j];
+            at += 1;
+            j += 1;
+        }
+        i += 1;
+    }
+    all
+}
 
 /// A network family.
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +96,23 @@ pub struct Defaults {
     pub classes: usize,
 }
 
+impl Defaults {
+    /// ImageNet: 224×224, 1000 classes.
+    pub const IMAGENET: Self = Self::square(224, 1000);
+    /// CIFAR-10: 32×32, 10 classes.
+    pub const CIFAR: Self = Self::square(32, 10);
+
+    /// Square images.
+    #[must_use]
+    pub const fn square(size: usize, classes: usize) -> Self {
+        Self { size: [size, size], classes }
+    }
+}
+
 /// A form of a network whose cost is known from its paper or its authors' code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
-    /// Full spec.
+    /// Its spec, as tables name it: any order of options, and defaults may be said.
     pub spec: &'static str,
     /// Height and width of the input.
     pub size: [usize; 2],
@@ -69,10 +124,17 @@ pub struct Variant {
     pub macs: u64,
 }
 
+impl Variant {
+    /// For square images.
+    pub(crate) const fn new(spec: &'static str, size: usize, classes: usize, params: u64, macs: u64) -> Self {
+        Self { spec, size: [size, size], classes, params, macs }
+    }
+}
+
 /// All networks.
 #[must_use]
 pub fn networks() -> &'static [NetworkRow] {
-    NETWORKS
+    &NETWORKS
 }
 
 /// The network of this name.

@@ -2,7 +2,8 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId};
 
-use crate::options::{self, ACTIVATION, DROPOUT, GROUPS, STEM, WIDTH};
+use super::parts::{classify, conv_norm_act, data_norm};
+use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, GROUPS, P, STEM, WIDTH};
 use crate::{Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
 
 /// The registry row.
@@ -10,14 +11,28 @@ pub const ROW: NetworkRow = NetworkRow {
     name: "mobilenet_v1",
     title: "MobileNet V1",
     paper: "Howard et al. 2017, arXiv:1704.04861",
-    options: &[WIDTH, STEM, options::block("dsc"), options::between("bn_relu"), GROUPS, ACTIVATION, DROPOUT],
+    options: &[
+        WIDTH,
+        STEM,
+        options::block("dsc"),
+        options::between("bn_relu"),
+        GROUPS,
+        P,
+        options::bsconv_norm("none"),
+        ACTIVATION,
+        DROPOUT,
+        DATA_NORM,
+    ],
     defaults,
     build,
     variants: &[
-        variant("mobilenet_v1", 224, 1000, 4_231_976, 568_740_352),
-        variant("mobilenet_v1:width=1.25", 224, 1000, 6_270_840, 879_516_800),
-        variant("mobilenet_v1:stem=cifar", 32, 10, 3_217_226, 175_556_608),
-        variant("mobilenet_v1:width=0.5,stem=cifar", 32, 10, 823_722, 45_310_976),
+        Variant::new("mobilenet_v1", 224, 1000, 4_231_976, 568_740_352),
+        Variant::new("mobilenet_v1:width=1.25", 224, 1000, 6_270_840, 879_516_800),
+        Variant::new("mobilenet_v1:block=bsconv_u", 224, 1000, 4_230_984, 884_021_248),
+        Variant::new("mobilenet_v1:stem=cifar", 32, 10, 3_217_226, 175_556_608),
+        Variant::new("mobilenet_v1:stem=cifar,block=bsconv_u", 32, 10, 3_216_234, 252_454_912),
+        Variant::new("mobilenet_v1:stem=cifar,width=0.5", 32, 10, 823_722, 45_310_976),
+        Variant::new("mobilenet_v1:stem=cifar,width=0.5,block=bsconv_u", 32, 10, 823_226, 64_885_760),
     ],
 };
 
@@ -40,44 +55,26 @@ const BODY: [(usize, usize, usize); 13] = [
     (1024, 1, 1),
 ];
 
-const fn variant(spec: &'static str, size: usize, classes: usize, params: u64, macs: u64) -> Variant {
-    Variant { spec, size: [size, size], classes, params, macs }
-}
-
-fn is_small(options: &Options) -> Result<bool> {
-    Ok(options.word(STEM.name)? == "cifar")
-}
-
 fn defaults(options: &Options) -> Result<Defaults> {
-    let (size, classes) = if is_small(options)? { (32, 10) } else { (224, 1000) };
-    Ok(Defaults { size: [size, size], classes })
+    Ok(if options.is_small()? { Defaults::CIFAR } else { Defaults::IMAGENET })
 }
 
 fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Result<NodeId> {
     let width = options.number(WIDTH.name)?;
-    let activation = options.activation()?;
     let block = options.block()?;
-    let small = is_small(options)?;
+    let style = block.style();
+    let small = options.is_small()?;
 
-    let mut x = b.scope("stem", |b| {
-        let stem = Conv2d::standard(round_channels(32, width), 3);
-        let x = b.conv("conv", x, stem.stride(if small { 1 } else { 2 }).same())?;
-        let x = b.batch_norm("bn", x)?;
-        b.activation("act", x, activation)
-    })?;
+    let x = data_norm(b, x, options)?;
+    let stem = Conv2d::standard(round_channels(32, width), 3);
+    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), style)?;
     for (i, (channels, stride, small_stride)) in BODY.into_iter().enumerate() {
         let place = Place::new(round_channels(channels, width), 3);
         let place = place.stride(if small { small_stride } else { stride });
         x = b.scope(&format!("block{}", i + 1), |b| {
             let x = block.build(b, x, place)?;
-            let x = b.batch_norm("bn", x)?;
-            b.activation("act", x, activation)
+            style.norm_act(b, x)
         })?;
     }
-    x = b.global_avg_pool("pool", x)?;
-    let dropout = options.number(DROPOUT.name)?;
-    if dropout > 0.0 {
-        x = b.dropout("dropout", x, dropout as f32)?;
-    }
-    Ok(b.linear("classifier", x, classes)?)
+    classify(b, x, options, classes)
 }

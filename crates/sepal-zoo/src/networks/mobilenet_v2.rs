@@ -1,0 +1,69 @@
+//! MobileNet V2. Sandler et al. 2018, arXiv:1801.04381.
+
+use sepal_graph::{Builder, Conv2d, NodeId};
+
+use super::parts::{classify, conv_norm_act, data_norm};
+use crate::blocks::{Inverted, inverted_residual};
+use crate::options::{self, DATA_NORM, DROPOUT, STEM, WIDTH};
+use crate::{Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
+
+/// The registry row.
+pub const ROW: NetworkRow = NetworkRow {
+    name: "mobilenet_v2",
+    title: "MobileNet V2",
+    paper: "Sandler et al. 2018, arXiv:1801.04381",
+    options: &[WIDTH, STEM, options::activation("relu6"), DROPOUT, DATA_NORM],
+    defaults,
+    build,
+    variants: &[
+        Variant::new("mobilenet_v2", 224, 1000, 3_504_872, 300_774_272),
+        Variant::new("mobilenet_v2:width=1.4", 224, 1000, 6_108_776, 582_195_824),
+        Variant::new("mobilenet_v2:stem=cifar", 32, 10, 2_237_770, 89_025_024),
+    ],
+};
+
+/// Table 2: expansion t, channels c, repeats n, stride s of the first, and the stride it has with
+/// the stem for small images (Haase & Amthor 2020, arXiv:2003.13549, §5.1).
+const BODY: [(usize, usize, usize, usize, usize); 7] = [
+    (1, 16, 1, 1, 1),
+    (6, 24, 2, 2, 1),
+    (6, 32, 3, 2, 2),
+    (6, 64, 4, 2, 2),
+    (6, 96, 3, 1, 1),
+    (6, 160, 3, 2, 2),
+    (6, 320, 1, 1, 1),
+];
+
+/// Channels before the pool; they never shrink with the width (§6.1).
+const LAST: usize = 1280;
+
+fn defaults(options: &Options) -> Result<Defaults> {
+    Ok(if options.is_small()? { Defaults::CIFAR } else { Defaults::IMAGENET })
+}
+
+fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Result<NodeId> {
+    let width = options.number(WIDTH.name)?;
+    let style = options.style()?;
+    let small = options.is_small()?;
+
+    let x = data_norm(b, x, options)?;
+    let stem = Conv2d::standard(round_channels(32, width), 3);
+    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), &style)?;
+    let mut index = 0;
+    for (expansion, channels, repeats, stride, small_stride) in BODY {
+        for repeat in 0..repeats {
+            index += 1;
+            let stride = if small { small_stride } else { stride };
+            let place = Place::new(round_channels(channels, width), 3).stride(if repeat == 0 { stride } else { 1 });
+            let mut parts = Inverted::new(b.channels(x)? * expansion, &style);
+            // The network for small images has a pointwise convolution even where it expands by 1.
+            if expansion == 1 && !small {
+                parts.mid = None;
+            }
+            x = b.scope(&format!("block{index}"), |b| inverted_residual(b, x, place, &parts))?;
+        }
+    }
+    let last = round_channels(LAST, width).max(LAST);
+    let x = conv_norm_act(b, "head", x, Conv2d::pointwise(last), &style)?;
+    classify(b, x, options, classes)
+}

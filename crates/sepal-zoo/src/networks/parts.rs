@@ -1,0 +1,32 @@
+//! What many networks begin and end with.
+
+use sepal_graph::{Builder, Conv2d, NodeId};
+
+use crate::options::{DATA_NORM, DROPOUT};
+use crate::{Options, Result, Style};
+
+/// A convolution with norm and activation: `name.conv`, `name.bn`, `name.act`.
+pub(super) fn conv_norm_act(b: &mut Builder, name: &str, x: NodeId, conv: Conv2d, style: &Style) -> Result<NodeId> {
+    Ok(b.scope(name, |b| {
+        let x = b.conv("conv", x, conv)?;
+        style.norm_act(b, x)
+    })?)
+}
+
+/// A batch norm on the pixels, `data_bn`, if the options want it.
+pub(super) fn data_norm(b: &mut Builder, x: NodeId, options: &Options) -> Result<NodeId> {
+    if options.is_on(DATA_NORM.name)? { Ok(b.batch_norm("data_bn", x)?) } else { Ok(x) }
+}
+
+/// Global average pooling and the classifier: `pool`, `dropout` if there is any, `classifier`.
+pub(super) fn classify(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Result<NodeId> {
+    let x = b.global_avg_pool("pool", x)?;
+    classify_features(b, x, options, classes)
+}
+
+/// The classifier of pooled features: `dropout` if there is any, `classifier`.
+pub(super) fn classify_features(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Result<NodeId> {
+    let p = options.number(DROPOUT.name)?;
+    let x = if p > 0.0 { b.dropout("dropout", x, p as f32)? } else { x };
+    Ok(b.linear("classifier", x, classes)?)
+}
