@@ -14,21 +14,21 @@ fn train_eval_predict_run() {
     let (dir, photos) = (TempDir::new().unwrap(), photos());
     let data = photos.path();
     let train = format!(
-        "train --model {TINY} --size {SIZE} --epochs 6 --batch 8 --lr 0.05 --no-aug --seed 3 --ema 0.5 --threads 2 --json --"
+        "train --model {TINY} --size {SIZE} --epochs 25 --batch 8 --lr 0.05 --no-aug --seed 3 --ema 0.5 --threads 2 --json --"
     );
     let trained = sepal_in(dir.path(), &train, &[data]).ok();
     let report = trained.json();
     assert_fields(&report, &["run", "epochs", "top1", "top5", "loss", "seconds", "images_per_second", "model"]);
     assert_eq!(
         (&report["run"], &report["epochs"], &report["set"]),
-        (&"runs/mobilenet_v1".into(), &6.into(), &"test".into())
+        (&"runs/mobilenet_v1".into(), &25.into(), &"test".into())
     );
     assert!(report["top1"].as_f64().unwrap() >= 0.75, "{report}");
     for text in [
         "params",
         "24 training pictures, 8 val, 8 test, 2 classes",
         "at the peak of a step: activations",
-        "epoch 6/6",
+        "epoch 25/25",
         "images/s",
     ] {
         assert!(trained.err.contains(text), "no {text} in {}", trained.err);
@@ -40,9 +40,9 @@ fn train_eval_predict_run() {
     }
     assert!(run.join("weights/best.safetensors").is_file() && run.join("weights/last.safetensors").is_file());
     let csv = std::fs::read_to_string(run.join("results.csv")).unwrap();
-    assert!(csv.starts_with("epoch,time,train/loss,") && csv.lines().count() == 7, "{csv}");
+    assert!(csv.starts_with("epoch,time,train/loss,") && csv.lines().count() == 26, "{csv}");
     let recipe = Recipe::read(&run.join("recipe.toml")).unwrap();
-    assert_eq!((recipe.epochs, recipe.seed, recipe.ema_decay), (6, 3, 0.5));
+    assert_eq!((recipe.epochs, recipe.seed, recipe.ema_decay), (25, 3, 0.5));
 
     // The example is a file of the test set, named as the command to try says.
     let example = &report["example"];
