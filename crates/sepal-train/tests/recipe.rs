@@ -137,7 +137,7 @@ fn differences_name_every_field_that_changes_the_weights() {
         ..before.clone()
     };
     let fields: Vec<_> = before.differences(&now).into_iter().map(|d| (d.field, d.before, d.now)).collect();
-    let expected = [("epochs", "16", "99"), ("freeze", "absent", "[\"*\"]"), ("optimizer.momentum", "0.9", "0.5")];
+    let expected = [("epochs", "20", "99"), ("freeze", "absent", "[\"*\"]"), ("optimizer.momentum", "0.9", "0.5")];
     assert_eq!(fields, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
 }
 
