@@ -5,7 +5,7 @@
 //! contiguous plane, so a pointwise convolution is a matrix product that does not know about images,
 //! and a depthwise convolution is a filter over planes that does not know about other channels.
 //!
-//! Every kernel is written once against [`isa::Vector`] and compiled for each instruction set;
+//! Every kernel is written once against vectors of sixteen lanes and compiled for each instruction set;
 //! [`Level`] picks one at run time. Work is cut by problem size and partial sums are added in a fixed
 //! order, so the result has the same bits for any number of threads.
 
