@@ -2,8 +2,20 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId};
 
-use crate::options::{DATA_NORM, DROPOUT};
-use crate::{Options, Result, Style};
+use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, GROUPS, P};
+use crate::{OptionRow, Options, Result, Style};
+
+/// Options of the residual networks for small pictures.
+pub(super) const CIFAR_OPTIONS: &[OptionRow] = &[
+    options::block("standard"),
+    options::between("none"),
+    GROUPS,
+    P,
+    options::bsconv_norm("s"),
+    ACTIVATION,
+    DROPOUT,
+    DATA_NORM,
+];
 
 /// A convolution with norm and activation: `name.conv`, `name.bn`, `name.act`.
 pub(super) fn conv_norm_act(b: &mut Builder, name: &str, x: NodeId, conv: Conv2d, style: &Style) -> Result<NodeId> {

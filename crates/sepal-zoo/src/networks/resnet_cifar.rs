@@ -2,9 +2,8 @@
 
 use sepal_graph::{Builder, NodeId};
 
-use super::parts::{classify, data_norm};
+use super::parts::{CIFAR_OPTIONS, classify, data_norm};
 use crate::blocks::{Residual, residual};
-use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, GROUPS, P};
 use crate::{Defaults, NetworkRow, Options, Place, Result, Variant};
 
 /// The registry rows.
@@ -41,16 +40,7 @@ const BASE: NetworkRow = NetworkRow {
     name: "",
     title: "",
     paper: "He et al. 2016, arXiv:1512.03385",
-    options: &[
-        options::block("standard"),
-        options::between("none"),
-        GROUPS,
-        P,
-        options::bsconv_norm("s"),
-        ACTIVATION,
-        DROPOUT,
-        DATA_NORM,
-    ],
+    options: CIFAR_OPTIONS,
     defaults: |_| Ok(Defaults::CIFAR),
     build: |b, x, options, classes| build(b, x, options, classes, 3),
     variants: &[],
