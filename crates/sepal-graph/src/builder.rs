@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::graph::{check_path, infer};
 use crate::{
-    Activation, Add, BatchNorm, Conv2d, Dropout, Error, Flatten, GlobalAvgPool, Graph, Input, Linear, Node, NodeId, Op,
-    Result, Shape,
+    Activation, Add, BatchNorm, Concat, Conv2d, Dropout, Error, Flatten, GlobalAvgPool, Graph, Input, Linear, Multiply,
+    Node, NodeId, Op, Result, Shape,
 };
 
 /// Builds a [`Graph`] node by node, inferring and checking shapes at every call.
@@ -132,12 +132,28 @@ impl Builder {
         self.node(name, Add {}, &[a, b])
     }
 
+    /// The product of two values; see [`Multiply`] for shapes that differ.
+    ///
+    /// # Errors
+    /// As [`Builder::node`].
+    pub fn multiply(&mut self, name: &str, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.node(name, Multiply {}, &[a, b])
+    }
+
+    /// Maps one after the other along their channels.
+    ///
+    /// # Errors
+    /// As [`Builder::node`].
+    pub fn concat(&mut self, name: &str, inputs: &[NodeId]) -> Result<NodeId> {
+        self.node(name, Concat { axis: 0 }, inputs)
+    }
+
     /// The mean over height and width: `[C, H, W]` to `[C]`.
     ///
     /// # Errors
     /// As [`Builder::node`].
     pub fn global_avg_pool(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
-        self.node(name, GlobalAvgPool {}, &[x])
+        self.node(name, GlobalAvgPool::default(), &[x])
     }
 
     /// A linear layer with bias.

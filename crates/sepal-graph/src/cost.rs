@@ -100,12 +100,27 @@ fn add(a: u64, b: u64) -> Option<u64> {
 fn window(op: &Op) -> (Option<[usize; 2]>, Option<usize>) {
     match op {
         Op::Conv2d(conv) => (Some(conv.kernel), Some(conv.groups)),
+        Op::ConvTranspose2d(conv) => (Some(conv.kernel), Some(conv.groups)),
         Op::MaxPool(pool) => (Some(pool.kernel), None),
         Op::AvgPool(pool) => (Some(pool.kernel), None),
         Op::Input(_)
         | Op::BatchNorm(_)
         | Op::Activation(_)
         | Op::Add(_)
+        | Op::Subtract(_)
+        | Op::Multiply(_)
+        | Op::Divide(_)
+        | Op::Constant(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Pad(_)
+        | Op::Interpolate(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Softmax(_)
+        | Op::Mean(_)
+        | Op::LayerNorm(_)
+        | Op::GatedSum(_)
         | Op::GlobalAvgPool(_)
         | Op::Linear(_)
         | Op::Dropout(_)

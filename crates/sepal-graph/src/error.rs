@@ -1,6 +1,8 @@
 //! The crate's error.
 
-use crate::limits::{MAX_DIM, MAX_ELEMENTS, MAX_NODES, MAX_PATH, MAX_TOTAL_PARAMS};
+use std::ops::RangeInclusive;
+
+use crate::limits::{MAX_DIM, MAX_ELEMENTS, MAX_INPUTS, MAX_NODES, MAX_PATH, MAX_RANK, MAX_TOTAL_PARAMS};
 use crate::shape::show_dims;
 
 /// A result of this crate.
@@ -19,12 +21,12 @@ pub enum Error {
         error: Box<Error>,
     },
     /// An operator got a number of inputs that it does not take.
-    #[error("{op} takes {expected} input(s), got {actual}")]
+    #[error("{op} takes {} input(s), got {actual}", show_range(expected))]
     Arity {
         /// The operator's kind.
         op: &'static str,
         /// How many inputs it takes.
-        expected: usize,
+        expected: RangeInclusive<usize>,
         /// How many it got.
         actual: usize,
     },
@@ -73,8 +75,8 @@ pub enum Error {
         /// Dimensions of the tensor.
         dims: Vec<usize>,
     },
-    /// A shape has no dimension, or more than four.
-    #[error("a shape has 1 to 4 dimensions, not {rank}")]
+    /// A shape has no dimension, or too many.
+    #[error("a shape has 1 to {MAX_RANK} dimensions, not {rank}")]
     Rank {
         /// How many it has.
         rank: usize,
@@ -194,5 +196,14 @@ impl Error {
 
     pub(crate) fn bytes() -> Self {
         Self::Overflow { what: "activation bytes", limit: u64::MAX }
+    }
+}
+
+/// A number of inputs as `2` or `2 or more`.
+fn show_range(range: &RangeInclusive<usize>) -> String {
+    match (range.start(), range.end()) {
+        (start, end) if start == end => start.to_string(),
+        (start, &MAX_INPUTS) => format!("{start} or more"),
+        (start, end) => format!("{start} to {end}"),
     }
 }

@@ -259,7 +259,7 @@ pub(crate) fn check_path(path: &str) -> Result<()> {
 /// The shapes of a node's inputs among those of earlier nodes.
 pub(crate) fn input_shapes<'a>(node: &Node, earlier: &'a [Shape]) -> Result<Vec<&'a Shape>> {
     let expected = node.op.operator().arity();
-    if node.inputs.len() != expected {
+    if !expected.contains(&node.inputs.len()) {
         return Err(Error::Arity { op: node.op.kind(), expected, actual: node.inputs.len() });
     }
     let shape = |id: &NodeId| earlier.get(id.0).ok_or(Error::ForwardReference { input: id.0, node: earlier.len() });

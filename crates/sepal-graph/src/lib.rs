@@ -43,7 +43,9 @@ pub use error::{Error, Result};
 pub use graph::{Graph, Node, NodeId};
 pub use model::{ColorOrder, Filter, Meta, Model, Preprocessing, Resize, Task};
 pub use ops::{
-    Activation, Add, AvgPool, BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Input, Linear, MaxPool, Op, Operator,
+    Activation, Add, AvgPool, BatchNorm, Concat, Constant, Conv2d, ConvTranspose2d, Coordinates, Divide, Dropout,
+    Flatten, GatedSum, GlobalAvgPool, Input, Interpolate, Interpolation, LayerNorm, Linear, MaxPool, Mean, Multiply,
+    Op, Operator, Pad, PadMode, Reshape, ResizeTo, Rounding, Slice, Softmax, Subtract, Transpose,
 };
 pub use param::{OpParam, ParamSpec, Role};
 pub use shape::Shape;

@@ -16,6 +16,10 @@ pub const MAX_TOTAL_PARAMS: u64 = 1 << 33;
 pub const MAX_NODES: usize = 1 << 16;
 /// Largest kernel extent, stride, dilation or padding.
 pub const MAX_WINDOW: usize = 1 << 12;
+/// Most dimensions of a shape.
+pub const MAX_RANK: usize = 6;
+/// Most inputs of a node.
+pub const MAX_INPUTS: usize = 1 << 10;
 /// Longest node path in bytes.
 pub const MAX_PATH: usize = 512;
 

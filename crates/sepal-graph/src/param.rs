@@ -29,13 +29,18 @@ pub enum Role {
     NormVar,
     /// Slope of a PReLU, `[C]`.
     Slope,
+    /// A learnt tensor of any shape that is no layer's.
+    Value,
+    /// A tensor that is never learnt.
+    Constant,
 }
 
 impl Role {
-    /// Whether gradients reach the parameter. Running statistics are buffers: stored, not learnt.
+    /// Whether gradients reach the parameter. Running statistics and constants are stored, not
+    /// learnt.
     #[must_use]
     pub fn is_learnable(self) -> bool {
-        !matches!(self, Self::NormMean | Self::NormVar)
+        !matches!(self, Self::NormMean | Self::NormVar | Self::Constant)
     }
 }
 

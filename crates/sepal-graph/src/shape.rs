@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, limits};
 
-/// The shape of one image's activation, without a batch dimension: `[C, H, W]` or `[F]`.
+/// The shape of one image's activation, without a batch dimension: `[C, H, W]` or `[F]`, others in
+/// networks with tokens.
 ///
-/// Always has 1 to 4 dimensions, each at least 1 and within [`limits`], and a product within
+/// Always has 1 to [`limits::MAX_RANK`] dimensions, each at least 1 and within [`limits`], and a product within
 /// [`limits::MAX_ELEMENTS`]. Displays as `32×112×112`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
@@ -18,9 +19,9 @@ impl Shape {
     /// A shape of the given dimensions.
     ///
     /// # Errors
-    /// No dimension or more than four, a zero, or more elements than [`limits`] allow.
+    /// No dimension or too many, a zero, or more elements than [`limits`] allow.
     pub fn new(dims: Vec<usize>) -> Result<Self> {
-        if dims.is_empty() || dims.len() > 4 {
+        if dims.is_empty() || dims.len() > limits::MAX_RANK {
             return Err(Error::Rank { rank: dims.len() });
         }
         limits::elements(&dims)?;

@@ -98,6 +98,7 @@ fn the_formula_is_the_documented_one() {
             Role::NormScale => 1.0 + 0.25 * u,
             Role::NormVar => 1.0 + 0.5 * u,
             Role::Slope => 0.25 + 0.1 * u,
+            Role::Value | Role::Constant => 0.5 * u,
         };
         assert_eq!(data[1], want as f32, "{}", spec.path);
         assert!(spec.role != Role::NormVar || data.iter().all(|&v| v > 0.4));

@@ -89,6 +89,14 @@ impl Activate {
             Some(Activation::HardSwish) => Act::HardSwish,
             Some(Activation::HardSigmoid) => Act::HardSigmoid,
             Some(Activation::Sigmoid) => Act::Sigmoid,
+            Some(
+                Activation::Tanh
+                | Activation::LeakyRelu { .. }
+                | Activation::Gelu
+                | Activation::GeluTanh
+                | Activation::Mish
+                | Activation::Clip { .. },
+            ) => unreachable!("refused where it was lowered"),
         }
     }
 }

@@ -56,8 +56,8 @@ fn decays(role: Role, recipe: &Recipe) -> bool {
         Role::ConvWeight | Role::PointwiseWeight | Role::LinearWeight => true,
         Role::DepthwiseWeight => recipe.decay_depthwise,
         Role::Bias => recipe.decay_biases,
-        Role::NormScale | Role::NormShift | Role::Slope => recipe.decay_norms,
-        Role::NormMean | Role::NormVar => false,
+        Role::NormScale | Role::NormShift | Role::Slope | Role::Value => recipe.decay_norms,
+        Role::NormMean | Role::NormVar | Role::Constant => false,
     }
 }
 

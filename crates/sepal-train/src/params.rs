@@ -113,5 +113,6 @@ fn part(role: Role) -> &'static str {
         Role::Bias | Role::NormShift => "bias",
         Role::NormMean => "running_mean",
         Role::NormVar => "running_var",
+        Role::Value | Role::Constant => "value",
     }
 }

@@ -10,8 +10,8 @@ use crate::{Error, OpParam, Result, Role, Shape, limits};
 
 /// A non-linearity applied to every value on its own. Keeps the shape.
 ///
-/// Parses from and displays as its name in [`Activation::NAMES`]; ELU with another α than 1
-/// reads `elu(0.5)`.
+/// Parses from and displays as its name in [`Activation::NAMES`]; parameters stand
+/// in brackets: `elu(0.5)`, `leaky_relu(0.1)`, `clip(-1,1)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Activation {
@@ -35,14 +35,51 @@ pub enum Activation {
     HardSigmoid,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// tanh(x).
+    Tanh,
+    /// x above 0, slope·x below.
+    LeakyRelu {
+        /// The slope below 0.
+        slope: f32,
+    },
+    /// x·Φ(x), the normal distribution's. Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    Gelu,
+    /// GELU by its approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715x³))).
+    GeluTanh,
+    /// x·tanh(ln(1 + eˣ)). Misra 2020, arXiv:1908.08681.
+    Mish,
+    /// min(max(x, min), max).
+    Clip {
+        /// The least value.
+        min: f32,
+        /// The greatest value, not below `min`.
+        max: f32,
+    },
 }
 
 impl Activation {
     /// The names that [`Activation::from_str`] takes.
-    pub const NAMES: [&str; 8] = ["relu", "relu6", "elu", "prelu", "silu", "hard_swish", "hard_sigmoid", "sigmoid"];
+    pub const NAMES: [&str; 13] = [
+        "relu",
+        "relu6",
+        "elu",
+        "prelu",
+        "silu",
+        "hard_swish",
+        "hard_sigmoid",
+        "sigmoid",
+        "tanh",
+        "leaky_relu",
+        "gelu",
+        "gelu_tanh",
+        "mish",
+    ];
 
     /// ELU with α = 1.
     pub const ELU: Self = Self::Elu { alpha: 1.0 };
+
+    /// PyTorch's leaky ReLU, of slope 0.01.
+    pub const LEAKY_RELU: Self = Self::LeakyRelu { slope: 0.01 };
 
     /// The name without a parameter.
     #[must_use]
@@ -56,6 +93,12 @@ impl Activation {
             Self::HardSwish => "hard_swish",
             Self::HardSigmoid => "hard_sigmoid",
             Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::Mish => "mish",
+            Self::Clip { .. } => "clip",
         }
     }
 }
@@ -64,6 +107,8 @@ impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elu { alpha } if *alpha != 1.0 => write!(f, "elu({alpha})"),
+            Self::LeakyRelu { slope } if *slope != 0.01 => write!(f, "leaky_relu({slope})"),
+            Self::Clip { min, max } => write!(f, "clip({min},{max})"),
             _ => f.pad(self.name()),
         }
     }
@@ -72,28 +117,35 @@ impl fmt::Display for Activation {
 impl FromStr for Activation {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self> {
-        let unknown = || Error::UnknownActivation { name: name.into() };
-        Ok(match name {
-            "relu" => Self::Relu,
-            "relu6" => Self::Relu6,
-            "elu" => Self::ELU,
-            "prelu" => Self::Prelu,
-            "silu" => Self::Silu,
-            "hard_swish" => Self::HardSwish,
-            "hard_sigmoid" => Self::HardSigmoid,
-            "sigmoid" => Self::Sigmoid,
-            _ => {
-                let alpha = name
-                    .strip_prefix("elu(")
-                    .and_then(|rest| rest.strip_suffix(')'))
-                    .and_then(|alpha| alpha.parse().ok())
-                    .ok_or_else(unknown)?;
-                let elu = Self::Elu { alpha };
-                elu.check()?;
-                elu
-            }
-        })
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || Error::UnknownActivation { name: text.into() };
+        let (name, arguments) = match text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+            Some((name, arguments)) => (name, Some(arguments)),
+            None => (text, None),
+        };
+        let numbers =
+            arguments.map_or(Some(Vec::new()), |list| list.split(',').map(|n| n.trim().parse().ok()).collect());
+        let act = match (name, numbers.ok_or_else(unknown)?.as_slice()) {
+            ("relu", []) => Self::Relu,
+            ("relu6", []) => Self::Relu6,
+            ("elu", []) => Self::ELU,
+            ("elu", &[alpha]) => Self::Elu { alpha },
+            ("prelu", []) => Self::Prelu,
+            ("silu", []) => Self::Silu,
+            ("hard_swish", []) => Self::HardSwish,
+            ("hard_sigmoid", []) => Self::HardSigmoid,
+            ("sigmoid", []) => Self::Sigmoid,
+            ("tanh", []) => Self::Tanh,
+            ("leaky_relu", []) => Self::LEAKY_RELU,
+            ("leaky_relu", &[slope]) => Self::LeakyRelu { slope },
+            ("gelu", []) => Self::Gelu,
+            ("gelu_tanh", []) => Self::GeluTanh,
+            ("mish", []) => Self::Mish,
+            ("clip", &[min, max]) => Self::Clip { min, max },
+            _ => return Err(unknown()),
+        };
+        act.check()?;
+        Ok(act)
     }
 }
 
@@ -109,12 +161,23 @@ impl Operator for Activation {
             Self::HardSwish => "HardSwish".into(),
             Self::HardSigmoid => "HardSigmoid".into(),
             Self::Sigmoid => "Sigmoid".into(),
+            Self::Tanh => "Tanh".into(),
+            Self::LeakyRelu { slope } => format!("LeakyReLU ({slope})"),
+            Self::Gelu => "GELU".into(),
+            Self::GeluTanh => "GELU (tanh)".into(),
+            Self::Mish => "Mish".into(),
+            Self::Clip { min, max } => format!("Clip ({min} to {max})"),
         }
     }
 
     fn check(&self) -> Result<()> {
         match self {
             Self::Elu { alpha } => limits::real("alpha", *alpha, true, "a finite number"),
+            Self::LeakyRelu { slope } => limits::real("slope", *slope, true, "a finite number"),
+            Self::Clip { min, max } => {
+                limits::real("min", *min, true, "a finite number")?;
+                limits::real("max", *max, max >= min, "a finite number, not below min")
+            }
             _ => Ok(()),
         }
     }

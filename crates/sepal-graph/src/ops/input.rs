@@ -1,5 +1,7 @@
 //! Inputs of the network.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
@@ -14,8 +16,8 @@ pub struct Input {
 }
 
 impl Operator for Input {
-    fn arity(&self) -> usize {
-        0
+    fn arity(&self) -> RangeInclusive<usize> {
+        0..=0
     }
 
     fn title(&self, _: &[&Shape]) -> String {

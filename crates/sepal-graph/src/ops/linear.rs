@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, channels, only};
-use crate::{Error, OpParam, Result, Role, Shape, limits};
+use super::{Operator, features, only};
+use crate::{OpParam, Result, Role, Shape, limits};
 
-/// y = W·x + b: `[I]` to `[O]`, weight `[O, I]`.
+/// y = W·x + b on the last dimension: `[…, I]` to `[…, O]`, weight `[O, I]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
@@ -33,19 +33,15 @@ impl Operator for Linear {
     }
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
-        let shape = only("linear", inputs)?;
-        if shape.rank() != 1 {
-            return Err(Error::InputShape {
-                op: "linear",
-                expected: "a vector (pool or flatten a map first)".into(),
-                actual: shape.to_string(),
-            });
+        let mut dims = only("linear", inputs)?.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = self.out_features;
         }
-        Shape::features(self.out_features)
+        Shape::new(dims)
     }
 
     fn params(&self, inputs: &[&Shape]) -> Vec<OpParam> {
-        let c_in = channels(inputs);
+        let c_in = features(inputs);
         let mut params = vec![OpParam {
             name: "weight",
             shape: vec![self.out_features, c_in],
@@ -60,6 +56,6 @@ impl Operator for Linear {
     }
 
     fn macs(&self, inputs: &[&Shape], output: &Shape) -> Option<u64> {
-        (channels(inputs) as u64).checked_mul(output.elements() as u64)
+        (features(inputs) as u64).checked_mul(output.elements() as u64)
     }
 }

@@ -16,6 +16,7 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
     model.weights.check(&model.graph)?;
     let Model { mut graph, mut weights, meta } = model.clone();
 
+    let shapes = graph.shapes()?;
     let mut reads: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
     for output in &graph.outputs {
         reads[output.index()] += 1;
@@ -30,11 +31,28 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
         }
         let had_bias = match &mut graph.nodes[layer].op {
             Op::Conv2d(conv) => std::mem::replace(&mut conv.bias, true),
-            Op::Linear(linear) => std::mem::replace(&mut linear.bias, true),
+            Op::ConvTranspose2d(conv) => std::mem::replace(&mut conv.bias, true),
+            Op::Linear(linear) if shapes[layer].rank() == 1 => std::mem::replace(&mut linear.bias, true),
+            // A norm's channels are the first dimension, this layer's filters make the last.
+            Op::Linear(_) => continue,
             Op::Input(_)
             | Op::BatchNorm(_)
             | Op::Activation(_)
             | Op::Add(_)
+            | Op::Subtract(_)
+            | Op::Multiply(_)
+            | Op::Divide(_)
+            | Op::Constant(_)
+            | Op::Concat(_)
+            | Op::Slice(_)
+            | Op::Pad(_)
+            | Op::Interpolate(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::Softmax(_)
+            | Op::Mean(_)
+            | Op::LayerNorm(_)
+            | Op::GatedSum(_)
             | Op::MaxPool(_)
             | Op::AvgPool(_)
             | Op::GlobalAvgPool(_)
@@ -42,7 +60,11 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
             | Op::Flatten(_) => continue,
         };
         let affine = Affine::take(&norm, &graph.nodes[index].path, &mut weights)?;
-        affine.apply(&graph.nodes[layer].path, had_bias, &mut weights)?;
+        let groups = match &graph.nodes[layer].op {
+            Op::ConvTranspose2d(conv) => Some(conv.groups),
+            _ => None,
+        };
+        affine.apply(&graph.nodes[layer].path, groups, had_bias, &mut weights)?;
         stands_for[index] = layer;
         reads[layer] = reads[index];
     }
@@ -97,12 +119,29 @@ impl Affine {
         Ok(Self { scale, shift })
     }
 
-    /// Applies it to the filters of the layer at `path`.
-    fn apply(self, path: &str, had_bias: bool, weights: &mut Weights) -> Result<()> {
+    /// Applies it to the filters of the layer at `path`, whose weights are `[O, I/groups, …]`, or
+    /// `[I, O/groups, …]` where it is a transposed convolution of `transposed` groups.
+    fn apply(self, path: &str, transposed: Option<usize>, had_bias: bool, weights: &mut Weights) -> Result<()> {
         let weight = weights.get_mut(&format!("{path}.weight"))?;
-        let filter = weight.len() / self.scale.len().max(1);
-        for (values, scale) in weight.data_mut().chunks_exact_mut(filter.max(1)).zip(&self.scale) {
+        let outputs = self.scale.len().max(1);
+        let scale_all = |values: &mut [f32], scale: f64| {
             values.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+        };
+        match transposed {
+            None => {
+                let filter = (weight.len() / outputs).max(1);
+                for (values, scale) in weight.data_mut().chunks_exact_mut(filter).zip(&self.scale) {
+                    scale_all(values, *scale);
+                }
+            }
+            Some(groups) => {
+                let (inputs, outputs) = (weight.shape()[0], outputs / groups);
+                let area = (weight.len() / inputs / outputs).max(1);
+                for (index, values) in weight.data_mut().chunks_exact_mut(area).enumerate() {
+                    let (input, output) = (index / outputs, index % outputs);
+                    scale_all(values, self.scale[input / (inputs / groups) * outputs + output]);
+                }
+            }
         }
         let bias_path = format!("{path}.bias");
         let mut bias = self.shift;

@@ -18,6 +18,7 @@ impl Weights {
     /// | norm scale | 1 + 0.25·u |
     /// | running variance | 1 + 0.5·u |
     /// | PReLU slope | 0.25 + 0.1·u |
+    /// | constant | 0.5·u |
     ///
     /// `noise` is exact in f32 and the square root correctly rounded, so Python gives the same
     /// bits:
@@ -45,6 +46,7 @@ impl Weights {
                 Role::NormScale => (1.0, 0.25),
                 Role::NormVar => (1.0, 0.5),
                 Role::Slope => (0.25, 0.1),
+                Role::Value | Role::Constant => (0.0, 0.5),
             };
             let mut tensor = Tensor::full(spec.shape, 0.0)?;
             for (i, value) in tensor.data_mut().iter_mut().enumerate() {

@@ -15,7 +15,7 @@ impl Weights {
     /// |---|---|
     /// | convolution, grouped, depthwise, pointwise weight | normal, mean 0, standard deviation √(2 / fan-out), fan-out = k²·O/groups |
     /// | linear weight | normal, mean 0, standard deviation 0.01 |
-    /// | bias, norm shift, running mean | 0 |
+    /// | bias, norm shift, running mean, constant | 0 |
     /// | norm scale, running variance | 1 |
     /// | PReLU slope | 0.25 |
     ///
@@ -40,7 +40,7 @@ fn init_param(spec: &ParamSpec, seed: u64) -> Result<Tensor> {
     let std = match spec.role {
         Role::ConvWeight | Role::DepthwiseWeight | Role::PointwiseWeight => (2.0 / spec.fan_out.max(1) as f64).sqrt(),
         Role::LinearWeight => 0.01,
-        Role::Bias | Role::NormShift | Role::NormMean => {
+        Role::Bias | Role::NormShift | Role::NormMean | Role::Value | Role::Constant => {
             return Tensor::full(spec.shape.clone(), 0.0);
         }
         Role::NormScale | Role::NormVar => return Tensor::full(spec.shape.clone(), 1.0),

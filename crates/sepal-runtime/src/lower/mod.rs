@@ -67,6 +67,24 @@ fn kind(lowering: &mut Lowering<'_>) -> Result<Option<Kind>> {
         Op::GlobalAvgPool(_) => Kind::GlobalAverage,
         Op::Dropout(_) => Kind::Identity,
         Op::Flatten(_) => shape::flatten(lowering),
+        Op::Subtract(_)
+        | Op::Multiply(_)
+        | Op::Divide(_)
+        | Op::Constant(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Pad(_)
+        | Op::ConvTranspose2d(_)
+        | Op::Interpolate(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Softmax(_)
+        | Op::Mean(_)
+        | Op::LayerNorm(_)
+        | Op::GatedSum(_) => {
+            let what = lowering.node.op.kind().to_owned();
+            return Err(RuntimeError::Unsupported { path: lowering.node.path.clone(), what });
+        }
     }))
 }
 

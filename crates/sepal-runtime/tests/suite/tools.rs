@@ -19,6 +19,7 @@ pub(crate) fn random(graph: Graph, seed: u64) -> Model {
             Role::Bias | Role::NormShift | Role::NormMean => (-0.5, 0.5),
             Role::NormScale | Role::NormVar => (0.5, 1.5),
             Role::Slope => (-0.2, 0.5),
+            Role::Value | Role::Constant => (-1.0, 1.0),
         };
         let data = filler.vec(spec.elements(), low, high);
         weights.insert(spec.path, Tensor::new(spec.shape, data).unwrap());

@@ -320,6 +320,12 @@ impl ActPlan {
                 Activation::HardSwish => Act::HardSwish,
                 Activation::HardSigmoid => Act::HardSigmoid,
                 Activation::Sigmoid => Act::Sigmoid,
+                Activation::Tanh
+                | Activation::LeakyRelu { .. }
+                | Activation::Gelu
+                | Activation::GeluTanh
+                | Activation::Mish
+                | Activation::Clip { .. } => unreachable!("refused when it was compiled"),
             },
         }
     }

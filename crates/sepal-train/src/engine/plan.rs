@@ -212,11 +212,29 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
                 Op::Dropout(op) => Kind::Dropout { p: op.p },
                 Op::Flatten(_) => Kind::Flatten { input },
                 Op::BatchNorm(_) | Op::Activation(_) => Kind::Copy,
+                Op::Subtract(_)
+                | Op::Multiply(_)
+                | Op::Divide(_)
+                | Op::Constant(_)
+                | Op::Concat(_)
+                | Op::Slice(_)
+                | Op::Pad(_)
+                | Op::ConvTranspose2d(_)
+                | Op::Interpolate(_)
+                | Op::Reshape(_)
+                | Op::Transpose(_)
+                | Op::Softmax(_)
+                | Op::Mean(_)
+                | Op::LayerNorm(_)
+                | Op::GatedSum(_) => {
+                    let what = format!("{} cannot be trained", node.op.kind());
+                    return Err(Error::Unsupported { path: node.path.clone(), what });
+                }
             }
         }
     };
     let norm = unit.norm.map(|id| norm_plan(source, id, &kind, &dims, vectors)).transpose()?;
-    let act = unit.act.map(|id| act_plan(source, id));
+    let act = unit.act.map(|id| act_plan(source, id)).transpose()?;
     Ok(UnitPlan {
         kind,
         dims,
@@ -291,12 +309,21 @@ fn norm_plan(source: &Source<'_>, id: NodeId, kind: &Kind, dims: &Dims, vectors:
     })
 }
 
-fn act_plan(source: &Source<'_>, id: NodeId) -> ActPlan {
-    match &source.graph.nodes[id.index()].op {
+fn act_plan(source: &Source<'_>, id: NodeId) -> Result<ActPlan> {
+    let node = &source.graph.nodes[id.index()];
+    match &node.op {
         Op::Activation(Activation::Prelu) => {
-            ActPlan::Prelu(source.params.slot(id, Role::Slope).map(|slot| slot.padded()).unwrap_or_default())
+            Ok(ActPlan::Prelu(source.params.slot(id, Role::Slope).map(|slot| slot.padded()).unwrap_or_default()))
         }
-        Op::Activation(act) => ActPlan::Plain(*act),
+        Op::Activation(
+            act @ (Activation::Tanh
+            | Activation::LeakyRelu { .. }
+            | Activation::Gelu
+            | Activation::GeluTanh
+            | Activation::Mish
+            | Activation::Clip { .. }),
+        ) => Err(Error::Unsupported { path: node.path.clone(), what: format!("{act} cannot be trained") }),
+        Op::Activation(act) => Ok(ActPlan::Plain(*act)),
         _ => unreachable!("units take only activations as theirs"),
     }
 }
