@@ -240,6 +240,26 @@ pub enum FormatError {
         /// The formats that are read.
         reads: String,
     },
+    /// An ONNX file's bytes are no protobuf messages, or too many.
+    #[error("{file}: the messages are wrong at byte {offset}: {reason}")]
+    Protobuf {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Something in an ONNX model is wrong, or is not supported in the way it is used.
+    #[error("{file}: {at}: {reason}")]
+    Onnx {
+        /// The file.
+        file: String,
+        /// Where: a node with its operator, a tensor, a value.
+        at: String,
+        /// What is wrong there, and what would be right.
+        reason: String,
+    },
     /// A folder without the weights that a run leaves.
     #[error("{folder}: is no run folder: it has neither {}", tried.join(" nor "))]
     NotARun {
@@ -255,7 +275,7 @@ impl FormatError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::TooShort { .. } | Self::HeaderLength { .. } | Self::CutShort { .. } => {
+            Self::TooShort { .. } | Self::HeaderLength { .. } | Self::CutShort { .. } | Self::Protobuf { .. } => {
                 Some("copy or download the file again; a file written here is complete or absent")
             }
             Self::Version { .. } => Some("read it with the version that wrote it, or a later one"),

@@ -1,6 +1,6 @@
 //! Read and write model files.
 //!
-//! - [`open`] reads a model whatever its format; [`native`] is the project's own file.
+//! - [`open`] reads a model whatever its format; [`native`] is the project's own file, [`onnx`] everybody's.
 //! - [`tensors`] stores named tensors and strings, for training checkpoints; [`npy`] NumPy arrays.
 //! - [`atomic`] writes a file completely or not at all; everything here goes through it.
 //!
@@ -35,6 +35,7 @@ mod error;
 mod half;
 pub mod native;
 pub mod npy;
+pub mod onnx;
 mod open;
 mod source;
 pub mod tensors;

@@ -1,0 +1,4 @@
+//! ONNX files: written, read back, described, and damaged.
+
+mod export;
+mod models;
