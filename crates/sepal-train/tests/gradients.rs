@@ -39,9 +39,39 @@ fn trainable(case: &Case) -> Graph {
     Graph::new(case.name.clone(), nodes, vec![NodeId::new(0)], vec![last]).unwrap()
 }
 
+/// Whether training refuses something in the graph; see the tests of what it refuses.
+fn is_refused(case: &Case) -> bool {
+    let new = |node: &Node| {
+        !matches!(
+            &node.op,
+            Op::Input(_)
+                | Op::Conv2d(_)
+                | Op::BatchNorm(_)
+                | Op::Activation(
+                    Activation::Relu
+                        | Activation::Relu6
+                        | Activation::Elu { .. }
+                        | Activation::Prelu
+                        | Activation::Silu
+                        | Activation::HardSwish
+                        | Activation::HardSigmoid
+                        | Activation::Sigmoid
+                )
+                | Op::Add(_)
+                | Op::MaxPool(_)
+                | Op::AvgPool(_)
+                | Op::GlobalAvgPool(_)
+                | Op::Linear(_)
+                | Op::Dropout(_)
+                | Op::Flatten(_)
+        )
+    };
+    case.inference_only || case.graph.nodes.iter().any(new)
+}
+
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    for case in cases() {
+    for case in cases().into_iter().filter(|case| !is_refused(case)) {
         let graph = trainable(&case);
         let weights = Weights::formula(&graph).unwrap();
         let input = case.input(BATCH);

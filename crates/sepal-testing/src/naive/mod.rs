@@ -1,6 +1,13 @@
 //! The oracle: any graph, in f64, by straight loops.
 
-mod ops;
+mod activation;
+mod arithmetic;
+mod arrange;
+mod conv;
+mod interpolate;
+mod norm;
+mod tensor;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -110,17 +117,21 @@ impl Naive {
             let x = |i: usize| values[node.inputs[i].index()].as_slice();
             let in_shape = || self.shapes[node.inputs[0].index()].dims();
             let param = |name: &str| self.params.get(&format!("{}.{name}", node.path)).map(Vec::as_slice);
+            let dims = full(shape.dims(), batch);
+            let in_dims = |i: usize| full(self.shapes[node.inputs[i].index()].dims(), batch);
+            let binary =
+                |f: fn(f64, f64) -> f64| arithmetic::broadcast((x(0), &in_dims(0)), (x(1), &in_dims(1)), &dims, f);
             let need = |name: &str| param(name).unwrap_or_else(|| panic!("no {}.{name}", node.path));
             let value = match &node.op {
                 Op::Input(_) => input.to_vec(),
-                Op::Conv2d(conv) => ops::conv2d(conv, x(0), in_shape(), batch, need("weight"), param("bias")),
-                Op::BatchNorm(norm) => {
+                Op::Conv2d(op) => conv::conv2d(op, x(0), in_shape(), batch, need("weight"), param("bias")),
+                Op::BatchNorm(op) => {
                     let channels = in_shape()[0];
                     let (mean, var) = match mode {
                         Mode::Eval => (need("running_mean").to_vec(), need("running_var").to_vec()),
                         Mode::Train => {
-                            let stats = ops::batch_statistics(x(0), batch, channels);
-                            let momentum = f64::from(norm.momentum);
+                            let stats = norm::batch_statistics(x(0), batch, channels);
+                            let momentum = f64::from(op.momentum);
                             let moved = |old: &[f64], new: &[f64]| {
                                 let step = |(o, n): (&f64, &f64)| o + momentum * (n - o);
                                 old.iter().zip(new).map(step).collect::<Vec<_>>()
@@ -132,20 +143,23 @@ impl Naive {
                             (stats.mean, stats.biased_var)
                         }
                     };
-                    let eps = f64::from(norm.eps);
-                    ops::normalise(x(0), batch, &mean, &var, eps, param("weight"), param("bias"))
+                    let eps = f64::from(op.eps);
+                    norm::normalise(x(0), batch, &mean, &var, eps, param("weight"), param("bias"))
                 }
-                Op::Activation(act) => ops::activation(*act, x(0), batch, in_shape()[0], param("weight")),
-                Op::Add(_) => x(0).iter().zip(x(1)).map(|(a, b)| a + b).collect(),
+                Op::Activation(act) => activation::activation(*act, x(0), batch, in_shape()[0], param("weight")),
+                Op::Add(_) => binary(|a, b| a + b),
+                Op::Subtract(_) => binary(|a, b| a - b),
+                Op::Multiply(_) => binary(|a, b| a * b),
+                Op::Divide(_) => binary(|a, b| a / b),
                 Op::MaxPool(pool) => {
                     let window = (pool.kernel, pool.stride, pool.padding);
-                    ops::pool(x(0), in_shape(), batch, window, |inside, _| {
+                    window::pool(x(0), in_shape(), batch, window, |inside, _| {
                         inside.iter().copied().fold(f64::NEG_INFINITY, f64::max)
                     })
                 }
                 Op::AvgPool(pool) => {
                     let window = (pool.kernel, pool.stride, pool.padding);
-                    ops::pool(x(0), in_shape(), batch, window, |inside, area| {
+                    window::pool(x(0), in_shape(), batch, window, |inside, area| {
                         let count = if pool.count_include_pad { area } else { inside.len() };
                         inside.iter().sum::<f64>() / count as f64
                     })
@@ -154,29 +168,44 @@ impl Naive {
                     let area = in_shape()[1] * in_shape()[2];
                     x(0).chunks(area).map(|map| map.iter().sum::<f64>() / area as f64).collect()
                 }
-                Op::Linear(linear) => {
-                    ops::linear(x(0), in_shape()[0], linear.out_features, need("weight"), param("bias"))
-                }
+                Op::Linear(linear) => conv::linear(
+                    x(0),
+                    in_shape()[in_shape().len() - 1],
+                    linear.out_features,
+                    need("weight"),
+                    param("bias"),
+                ),
                 Op::Dropout(_) => match (mode, self.dropout.get(&node.path)) {
                     (Mode::Train, Some(mask)) => x(0).iter().zip(mask).map(|(v, m)| v * m).collect(),
                     (Mode::Train, None) | (Mode::Eval, _) => x(0).to_vec(),
                 },
-                Op::Flatten(_) => x(0).to_vec(),
-                Op::Subtract(_)
-                | Op::Multiply(_)
-                | Op::Divide(_)
-                | Op::Constant(_)
-                | Op::Concat(_)
-                | Op::Slice(_)
-                | Op::Pad(_)
-                | Op::ConvTranspose2d(_)
-                | Op::Interpolate(_)
-                | Op::Reshape(_)
-                | Op::Transpose(_)
-                | Op::Softmax(_)
-                | Op::Mean(_)
-                | Op::LayerNorm(_)
-                | Op::GatedSum(_) => panic!("the oracle has no {}", node.op.kind()),
+                Op::Flatten(_) | Op::Reshape(_) => x(0).to_vec(),
+                Op::Constant(_) => need("value").repeat(batch),
+                Op::Concat(op) => {
+                    let inputs: Vec<_> = (0..node.inputs.len()).map(|i| (x(i), in_dims(i))).collect();
+                    arrange::concat(&inputs, op.axis + 1, &dims)
+                }
+                Op::Slice(op) => arrange::slice(x(0), &in_dims(0), (op.axis + 1, op.start, op.step), &dims),
+                Op::Pad(op) => arrange::pad(x(0), &in_dims(0), &op.before, op.mode, &dims),
+                Op::Transpose(op) => arrange::transpose(x(0), &in_dims(0), &op.order, &dims),
+                Op::ConvTranspose2d(op) => {
+                    let size = shape.size();
+                    conv::conv_transpose2d(op, x(0), in_shape(), batch, size, need("weight"), param("bias"))
+                }
+                Op::Interpolate(op) => interpolate::interpolate(op, x(0), [in_dims(0)[2], in_dims(0)[3]], &dims),
+                Op::Softmax(op) => norm::softmax(x(0), &dims, op.axis + 1),
+                Op::Mean(op) => {
+                    let mut dims = in_dims(0);
+                    op.axes.iter().fold(x(0).to_vec(), |x, axis| norm::mean(&x, &mut dims, axis + 1))
+                }
+                Op::LayerNorm(op) => {
+                    let size = dims[dims.len() - 1];
+                    norm::layer_norm(x(0), size, f64::from(op.eps), param("weight"), param("bias"))
+                }
+                Op::GatedSum(_) => {
+                    let values: Vec<_> = (1..node.inputs.len()).map(x).collect();
+                    arithmetic::gated_sum(x(0), &values, batch)
+                }
             };
             assert_eq!(value.len(), batch * shape.elements(), "{}: length of the value", node.path);
             values.push(value);
@@ -244,4 +273,9 @@ impl Naive {
     fn param(&self, path: &str) -> &[f64] {
         self.params.get(path).unwrap_or_else(|| panic!("no parameter {path}"))
     }
+}
+
+/// Dimensions with the batch in front.
+fn full(dims: &[usize], batch: usize) -> Vec<usize> {
+    [&[batch], dims].concat()
 }
