@@ -79,6 +79,14 @@ pub enum Error {
         /// What is wrong, with the node's path.
         error: Box<sepal_graph::Error>,
     },
+    /// A pattern of paths is none, or selects nothing.
+    #[error("`{glob}` {problem}")]
+    Glob {
+        /// The pattern.
+        glob: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Something is wrong with a graph.
     #[error(transparent)]
     Graph(#[from] sepal_graph::Error),

@@ -22,6 +22,7 @@ pub mod networks;
 mod options;
 mod registry;
 mod spec;
+mod swap;
 
 pub use blocks::{Between, Block, BlockRow, Place, Style, blocks};
 pub use channels::round_channels;
@@ -29,3 +30,4 @@ pub use error::{Error, Result};
 pub use options::{Kind, OptionRow, Options, Value};
 pub use registry::{Defaults, NetworkRow, Variant, build, find, networks};
 pub use spec::Spec;
+pub use swap::{Swapped, swap};

@@ -1,6 +1,7 @@
 //! Folding of batch norms into the layer before them.
 
-use crate::{BatchNorm, Model, NodeId, Op, Result, Tensor, Weights};
+use super::surgery::{compact, reads};
+use crate::{BatchNorm, Model, Op, Result, Tensor, Weights};
 
 /// The same network, as far as inference goes, with fewer batch norms.
 ///
@@ -17,10 +18,7 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
     let Model { mut graph, mut weights, meta } = model.clone();
 
     let shapes = graph.shapes()?;
-    let mut reads: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
-    for output in &graph.outputs {
-        reads[output.index()] += 1;
-    }
+    let mut reads = reads(&graph);
     // The node that computes what each node did: itself, or the layer it was folded into.
     let mut stands_for: Vec<usize> = (0..graph.nodes.len()).collect();
     for index in 0..graph.nodes.len() {
@@ -69,24 +67,8 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
         reads[layer] = reads[index];
     }
 
-    let kept = |index: usize| stands_for[index] == index;
-    let mut new_index = Vec::with_capacity(stands_for.len());
-    let mut next = 0;
-    for index in 0..stands_for.len() {
-        new_index.push(next);
-        next += usize::from(kept(index));
-    }
-    let renumber = |id: &mut NodeId| *id = NodeId::new(new_index[stands_for[id.index()]]);
-    for node in &mut graph.nodes {
-        node.inputs.iter_mut().for_each(renumber);
-    }
-    graph.inputs.iter_mut().for_each(renumber);
-    graph.outputs.iter_mut().for_each(renumber);
-    let mut index = 0;
-    graph.nodes.retain(|_| {
-        index += 1;
-        kept(index - 1)
-    });
+    let kept: Vec<bool> = stands_for.iter().enumerate().map(|(index, &by)| by == index).collect();
+    compact(&mut graph, &stands_for, &kept);
     graph.validate()?;
     Ok(Model { graph, weights, meta })
 }
@@ -159,6 +141,7 @@ impl Affine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NodeId;
     use crate::{Activation, Builder, Conv2d, Linear, Meta, Shape};
 
     /// Weights that differ everywhere, variances positive.
