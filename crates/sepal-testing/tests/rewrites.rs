@@ -249,7 +249,8 @@ fn what_does_not_fit_stays() {
 /// The blocks of the zoo as they are built by name.
 #[test]
 fn the_zoos_blocks_are_rewritten() {
-    let rewrites: [(&str, fn(&Model) -> Result<Model>, usize); 4] = [
+    type Rewrite = fn(&Model) -> Result<Model>;
+    let rewrites: [(&str, Rewrite, usize); 4] = [
         ("bsconv_u", blueprint_to_standard, 1),
         ("bsconv_s", |model| blueprint_to_standard(&merge_pointwise(model)?), 1),
         ("dsc", separable_to_standard, 1),

@@ -5,6 +5,7 @@ pub(crate) mod blocks;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod run;
