@@ -47,9 +47,11 @@ impl Model {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// One logit per class.
+    /// One logit per class, `[classes]`.
     #[default]
     Classify,
+    /// One logit per class for every place of a map, `[classes, H, W]`; the map may be smaller than the input.
+    Segment,
 }
 
 /// What one must know to use a network's weights.
@@ -71,9 +73,14 @@ impl Meta {
     /// Checks the metadata, alone and against the graph.
     ///
     /// # Errors
-    /// Another number of class names than of logits, or impossible preprocessing.
+    /// Another number of class names than of logits, a segmenter whose output is no map, or impossible
+    /// preprocessing.
     pub fn check(&self, graph: &Graph) -> Result<()> {
-        let outputs = graph.output_shape()?.channels();
+        let output = graph.output_shape()?;
+        if self.task == Task::Segment && output.as_chw().is_none() {
+            return Err(Error::Meta(format!("a segmenter's output is a map of classes, not {output}")));
+        }
+        let outputs = output.channels();
         if !self.classes.is_empty() && self.classes.len() != outputs {
             return Err(Error::Meta(format!("{} class names for {outputs} outputs", self.classes.len())));
         }

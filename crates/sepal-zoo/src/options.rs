@@ -189,7 +189,7 @@ impl Options {
     }
 
     /// What blocks are told, of those that the network lets choose: `between`, `groups`, `p`,
-    /// `bsconv_norm`, `activation`. The others keep their defaults.
+    /// `bsconv_norm`, `branches`, `domains`, `hff`, `activation`. The others keep their defaults.
     ///
     /// # Errors
     /// None for a row of the registry.
@@ -204,6 +204,9 @@ impl Options {
                     style.norm_u = matches!(word, "u" | "both");
                     style.norm_s = matches!(word, "s" | "both");
                 }
+                ("branches", Value::Integer(branches)) => style.branches = branches,
+                ("domains", Value::Integer(domains)) => style.domains = domains,
+                ("hff", Value::Word(word)) => style.hff = word == "yes",
                 ("activation", Value::Word(word)) => style.activation = word.parse()?,
                 _ => {}
             }
@@ -264,7 +267,7 @@ pub(crate) const fn block(default: &'static str) -> OptionRow {
 pub(crate) const fn between(default: &'static str) -> OptionRow {
     OptionRow {
         name: "between",
-        help: "what stands between depthwise and pointwise (block=dsc, pyramid_add)",
+        help: "what stands between depthwise and pointwise (block=dsc, pyramid_add, pyramid_concat, soft_sharing)",
         kind: Kind::Choice(&Between::NAMES),
         default: Value::Word(default),
     }
@@ -300,6 +303,34 @@ pub(crate) const fn bsconv_norm(default: &'static str) -> OptionRow {
         default: Value::Word(default),
     }
 }
+
+/// `branches`: branches of simplified Inception blocks.
+pub(crate) const BRANCHES: OptionRow = OptionRow {
+    name: "branches",
+    help: "branches of each simplified Inception block, at most its output channels (block=inception_simple)",
+    kind: Kind::Integer(1, 64),
+    default: Value::Integer(3),
+};
+
+/// `domains`: domains of the soft sharing block.
+pub(crate) const DOMAINS: OptionRow = OptionRow {
+    name: "domains",
+    help: "domains whose depthwise convolutions a gate mixes (block=soft_sharing)",
+    kind: Kind::Integer(1, 64),
+    default: Value::Integer(2),
+};
+
+/// `hff`: whether ESP fuses its branches.
+pub(crate) const HFF: OptionRow = switch("hff", "hierarchical fusion of the dilated branches (block=esp)", "yes");
+
+/// `block` of networks of inverted residual blocks.
+pub(crate) const DEPTHWISE_BLOCK: OptionRow = OptionRow {
+    name: "block",
+    help: "what stands where a block's depthwise convolution stands, on as many channels; of separable ones their \
+           depthwise half, the pointwise one being the network's own: dsc is the depthwise convolution itself",
+    kind: Kind::Block,
+    default: Value::Word("dsc"),
+};
 
 /// `activation`: the network's non-linearity.
 pub(crate) const fn activation(default: &'static str) -> OptionRow {

@@ -1,11 +1,11 @@
 //! The registry of networks.
 
-use sepal_graph::{Builder, Graph, NodeId, Shape};
+use sepal_graph::{Builder, Graph, NodeId, Shape, Task};
 
 use crate::error::nearest;
 use crate::networks::{
-    efficientnet_lite, mobilenet_v1, mobilenet_v2, mobilenet_v4, pydmobilenet, resnet, resnet_cifar, wrn, xception,
-    xception_aligned,
+    densenet, efficientnet_lite, espnet, inception_v3, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4,
+    pydmobilenet, resdsc, resnet, resnet_cifar, wrn, xception, xception_aligned,
 };
 use crate::{Error, OptionRow, Options, Result, Spec};
 
@@ -14,14 +14,19 @@ use crate::{Error, OptionRow, Options, Result, Spec};
 const FAMILIES: &[&[NetworkRow]] = &[
     &[mobilenet_v1::ROW],
     &[mobilenet_v2::ROW],
+    mobilenet_v3::ROWS,
     &[mobilenet_v4::ROW],
     &[efficientnet_lite::ROW],
     &[xception::ROW],
     xception_aligned::ROWS,
+    &[inception_v3::ROW],
     resnet::ROWS,
     resnet_cifar::ROWS,
     wrn::ROWS,
+    &[densenet::ROW],
+    &[resdsc::ROW],
     &[pydmobilenet::ROW],
+    espnet::ROWS,
 ];
 
 static NETWORKS: [NetworkRow; count(FAMILIES)] = flatten(FAMILIES);
@@ -62,9 +67,12 @@ pub struct NetworkRow {
     pub paper: &'static str,
     /// Its options, in canonical order.
     pub options: &'static [OptionRow],
+    /// What its output means.
+    pub task: Task,
     /// Input size and classes if not given; they depend on the stem.
     pub defaults: fn(&Options) -> Result<Defaults>,
-    /// Adds the network to a graph whose input is given; returns the logits, `[classes]`.
+    /// Adds the network to a graph whose input is given; returns the logits: `[classes]` of a classifier, `[classes, H, W]`
+    /// of a segmenter.
     pub build: fn(&mut Builder, NodeId, &Options, classes: usize) -> Result<NodeId>,
     /// Forms of it whose cost is known from elsewhere.
     pub variants: &'static [Variant],
@@ -160,7 +168,7 @@ impl Spec {
 
 /// Builds a network for RGB images of `size` (height, width; the network's default if `None`)
 /// and so many classes. The graph is named by the canonical spec, its input `input` and its
-/// output holds one logit per class.
+/// output holds one logit per class, for the picture or, of a segmenter, for every place of a map.
 ///
 /// # Errors
 /// Fewer than two classes, or a size that the network cannot take: the node that cannot, by

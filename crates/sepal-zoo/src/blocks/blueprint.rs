@@ -14,6 +14,7 @@ pub(super) const ROW_U: BlockRow = BlockRow {
     macs: "D²·(M·N + k²·N)",
     options: &["bsconv_norm"],
     drop_in: true,
+    half: None,
     build: blueprint_u,
 };
 
@@ -25,6 +26,7 @@ pub(super) const ROW_S: BlockRow = BlockRow {
     macs: "D²·(M·M' + M'·N + k²·N)",
     options: &["p", "bsconv_norm"],
     drop_in: true,
+    half: None,
     build: blueprint_s,
 };
 

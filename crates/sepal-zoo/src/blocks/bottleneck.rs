@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·((M·N + N²)/4 + k²·N²/16) (shortcut M ≠ N: + D²·M·N)",
     options: &["activation"],
     drop_in: false,
+    half: None,
     build: |b, x, place, style| {
         let parts = Bottleneck { block: Block::standard(*style), mid: (place.out_channels / 4).max(1) };
         bottleneck(b, x, place, &parts)
@@ -26,6 +27,7 @@ pub(super) const RESNEXT_ROW: BlockRow = BlockRow {
     macs: "D²·((M·N + N²)/2 + k²·N²/(4·K)) (shortcut M ≠ N: + D²·M·N)",
     options: &["groups", "activation"],
     drop_in: false,
+    half: None,
     build: |b, x, place, style| {
         let parts = Bottleneck { block: Block::new(&grouped::ROW, *style), mid: (place.out_channels / 2).max(1) };
         bottleneck(b, x, place, &parts)

@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·k²·M",
     options: &[],
     drop_in: false,
+    half: None,
     build: depthwise,
 };
 

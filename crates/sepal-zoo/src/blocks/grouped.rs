@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·k²·M·N/K",
     options: &["groups"],
     drop_in: true,
+    half: None,
     build: grouped,
 };
 

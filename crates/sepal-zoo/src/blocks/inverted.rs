@@ -2,7 +2,7 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId, Result};
 
-use super::{BlockRow, Place, Style};
+use super::{Block, BlockRow, Place, Style, separable, squeeze_excite};
 
 pub(super) const ROW: BlockRow = BlockRow {
     name: "inverted_residual",
@@ -12,10 +12,25 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·6·M·(M + k² + N)",
     options: &["activation"],
     drop_in: false,
+    half: None,
     build: |b, x, place, style| {
         let mid = b.channels(x)?.saturating_mul(6);
-        inverted_residual(b, x, place, &Inverted::new(mid, style))
+        inverted_residual(b, x, place, &Inverted::new(mid, Block::separable(*style)))
     },
+};
+
+pub(super) const SE_ROW: BlockRow = BlockRow {
+    name: "inverted_residual_se",
+    title: "Inverted residual block with squeeze-and-excite, expanding sixfold",
+    paper: "Howard et al. 2019, arXiv:1905.02244",
+    weights: "6·M·(M + k² + N) + 18·M² + 63·M/2 + 2·N",
+    macs: "D²·6·M·(M + k² + N) + 18·M²",
+    build: |b, x, place, style| {
+        let mid = b.channels(x)?.saturating_mul(6);
+        let parts = Inverted { squeeze: Some((mid / 4).max(1)), ..Inverted::new(mid, Block::separable(*style)) };
+        inverted_residual(b, x, place, &parts)
+    },
+    ..ROW
 };
 
 /// What an inverted residual block is made of.
@@ -29,20 +44,42 @@ pub struct Inverted {
     pub middle: bool,
     /// Whether padding is TensorFlow's "same": the odd zero of a stride below and to the right.
     pub tensorflow: bool,
-    /// Norms and activation.
-    pub style: Style,
+    /// Channels in the middle of a squeeze-and-excite gate after the depthwise convolution, as in MobileNet V3.
+    pub squeeze: Option<usize>,
+    /// What stands where its depthwise convolutions stand, as [`Block::build_depthwise`] builds it; its style
+    /// has norms and activation. [`Block::separable`] is the depthwise convolution itself.
+    pub block: Block,
 }
 
 impl Inverted {
     /// MobileNet V2's block with so many channels in the middle.
     #[must_use]
-    pub fn new(mid: usize, style: &Style) -> Self {
-        Self { mid: Some(mid), start: None, middle: true, tensorflow: false, style: *style }
+    pub fn new(mid: usize, block: Block) -> Self {
+        Self { mid: Some(mid), start: None, middle: true, tensorflow: false, squeeze: None, block }
     }
 
-    /// Padding of a convolution on this input.
-    fn pad(&self, b: &Builder, x: NodeId, conv: Conv2d) -> Result<Conv2d> {
-        if self.tensorflow { tensorflow_same(b, x, conv) } else { Ok(conv.same()) }
+    /// A depthwise convolution `name` with its norm `…_bn` and, if `active`, activation `…_act`; or what stands
+    /// for it, under `scope`.
+    fn spatial(
+        &self,
+        b: &mut Builder,
+        [name, scope]: [&str; 2],
+        x: NodeId,
+        place: Place,
+        active: bool,
+    ) -> Result<NodeId> {
+        let style = self.block.style();
+        if self.block.row().name != separable::ROW.name {
+            return b.scope(scope, |b| {
+                let x = self.block.build_depthwise(b, x, place)?;
+                if active { style.norm_act(b, x) } else { style.norm(b, "bn", x) }
+            });
+        }
+        let conv = Conv2d::depthwise(b.channels(x)?, place.kernel).stride(place.stride);
+        let conv = if self.tensorflow { tensorflow_same(b, x, conv)? } else { conv.same() };
+        let x = b.conv(name, x, conv)?;
+        let x = style.norm(b, &format!("{name}_bn"), x)?;
+        if active { b.activation(&format!("{name}_act"), x, style.activation) } else { Ok(x) }
     }
 }
 
@@ -50,23 +87,22 @@ impl Inverted {
 /// projection (`project`), each with its norm `…_bn` and the first two with activation `…_act`; the
 /// input is added where shapes allow (`add`). Sandler et al. 2018, arXiv:1801.04381, figure 4(d).
 ///
-/// With `start` a linear depthwise convolution stands first (`start`, `start_bn`) and takes the
-/// stride if there is none in the middle: Qin et al. 2024, arXiv:2404.10518, figure 4.
+/// With `squeeze` a squeeze-and-excite gate follows the depthwise convolution: Howard et al. 2019,
+/// arXiv:1905.02244, figure 4. With `start` a linear depthwise convolution stands first (`start`, `start_bn`)
+/// and takes the stride if there is none in the middle: Qin et al. 2024, arXiv:2404.10518, figure 4.
+///
+/// Another `block` stands under `start` and `layer`, with `bn` and `act`.
 ///
 /// # Errors
-/// The input is no map.
+/// The input is no map, or the block cannot take the channels.
 pub fn inverted_residual(b: &mut Builder, x: NodeId, place: Place, parts: &Inverted) -> Result<NodeId> {
     let input = x;
-    let style = &parts.style;
-    let channels = b.channels(x)?;
-    let skip = channels == place.out_channels && place.stride == 1;
+    let style: &Style = parts.block.style();
+    let skip = b.channels(x)? == place.out_channels && place.stride == 1;
     let mut x = x;
     if let Some(kernel) = parts.start {
         let stride = if parts.middle { 1 } else { place.stride };
-        let conv = Conv2d::depthwise(channels, kernel).stride(stride);
-        let conv = parts.pad(b, x, conv)?;
-        x = b.conv("start", x, conv)?;
-        x = style.norm(b, "start_bn", x)?;
+        x = parts.spatial(b, ["start", "start"], x, Place { kernel, stride, ..place }, false)?;
     }
     if let Some(mid) = parts.mid {
         x = b.conv("expand", x, Conv2d::pointwise(mid))?;
@@ -74,11 +110,10 @@ pub fn inverted_residual(b: &mut Builder, x: NodeId, place: Place, parts: &Inver
         x = b.activation("expand_act", x, style.activation)?;
     }
     if parts.middle {
-        let conv = Conv2d::depthwise(b.channels(x)?, place.kernel).stride(place.stride);
-        let conv = parts.pad(b, x, conv)?;
-        x = b.conv("depthwise", x, conv)?;
-        x = style.norm(b, "depthwise_bn", x)?;
-        x = b.activation("depthwise_act", x, style.activation)?;
+        x = parts.spatial(b, ["depthwise", "layer"], x, place, true)?;
+    }
+    if let Some(reduced) = parts.squeeze {
+        x = squeeze_excite(b, x, reduced)?;
     }
     x = b.conv("project", x, Conv2d::pointwise(place.out_channels))?;
     x = style.norm(b, "project_bn", x)?;

@@ -8,27 +8,40 @@
 
 mod blueprint;
 mod bottleneck;
+mod dense;
 mod depthwise;
+mod esp;
 mod grouped;
+mod inception;
 mod inverted;
 mod pointwise;
+mod pydmobile;
 mod pyramid;
 mod residual;
 mod separable;
+mod soft_sharing;
+mod squeeze_excite;
 mod standard;
 
 use sepal_graph::{Activation, BatchNorm, Builder, Graph, NodeId, Result, Shape};
 
 pub use blueprint::{blueprint_channels, blueprint_s, blueprint_u};
 pub use bottleneck::{Bottleneck, bottleneck};
+pub use dense::{dense_block, dense_layer};
 pub use depthwise::depthwise;
+pub use esp::{DILATIONS, esp};
 pub use grouped::grouped;
+pub use inception::{Inception, inception, inception_simple};
+pub(crate) use inception::{layer, place, pooled};
 pub(crate) use inverted::tensorflow_same;
 pub use inverted::{Inverted, inverted_residual};
 pub use pointwise::pointwise;
-pub use pyramid::{PYRAMID, pyramid_add, pyramid_depthwise};
-pub use residual::{Residual, pre_residual, residual};
+pub use pydmobile::{PydMobile, pydmobile};
+pub use pyramid::{Merge, PYRAMID, pyramid_add, pyramid_concat, pyramid_depthwise};
+pub use residual::{Residual, pooled_residual, pre_residual, residual};
 pub use separable::{Between, separable};
+pub use soft_sharing::{shared_depthwise, soft_sharing};
+pub use squeeze_excite::squeeze_excite;
 pub use standard::standard;
 
 /// All blocks.
@@ -41,11 +54,22 @@ static BLOCKS: &[BlockRow] = &[
     blueprint::ROW_U,
     blueprint::ROW_S,
     pyramid::ROW,
+    pyramid::CONCAT_ROW,
+    inception::SIMPLE_ROW,
+    esp::ROW,
+    soft_sharing::ROW,
+    inception::ROW,
     residual::ROW,
     residual::PRE_ROW,
+    residual::POOLED_ROW,
     bottleneck::ROW,
     bottleneck::RESNEXT_ROW,
+    dense::ROW,
+    squeeze_excite::ROW,
     inverted::ROW,
+    inverted::SE_ROW,
+    pydmobile::ROW,
+    pydmobile::CONCAT_ROW,
 ];
 
 /// The k×k convolution for which a block stands.
@@ -87,6 +111,12 @@ pub struct Style {
     pub norm_u: bool,
     /// Whether BSConv-S has a norm after each of its pointwise convolutions.
     pub norm_s: bool,
+    /// Branches of simplified Inception blocks, at least 1.
+    pub branches: usize,
+    /// Domains whose depthwise convolutions are shared softly, at least 1.
+    pub domains: usize,
+    /// Whether ESP fuses its branches hierarchically.
+    pub hff: bool,
     /// The network's activation.
     pub activation: Activation,
     /// What the batch norms inside add to the variance.
@@ -94,7 +124,8 @@ pub struct Style {
 }
 
 impl Default for Style {
-    /// Nothing between, 8 groups, p = ¼, no norms inside BSConv, ReLU, ε = 1e-5.
+    /// Nothing between, 8 groups, p = ¼, no norms inside BSConv, 3 branches, 2 domains, hierarchical fusion,
+    /// ReLU, ε = 1e-5.
     fn default() -> Self {
         Self {
             between: Between::None,
@@ -102,6 +133,9 @@ impl Default for Style {
             p: 0.25,
             norm_u: false,
             norm_s: false,
+            branches: 3,
+            domains: 2,
+            hff: true,
             activation: Activation::Relu,
             eps: 1e-5,
         }
@@ -139,9 +173,15 @@ pub struct BlockRow {
     /// Whether it can stand where any k×k convolution stands: it can both look at neighbours
     /// and change the number of channels.
     pub drop_in: bool,
+    /// If it is a separable convolution: its depthwise half alone, without the pointwise one at its end. It need
+    /// not keep the number of channels and does not look at the place's.
+    pub half: Option<Build>,
     /// Adds it to a graph, in the builder's current scope.
-    pub build: fn(&mut Builder, NodeId, Place, &Style) -> Result<NodeId>,
+    pub build: Build,
 }
+
+/// Adds a block to a graph, in the builder's current scope.
+pub type Build = fn(&mut Builder, NodeId, Place, &Style) -> Result<NodeId>;
 
 impl BlockRow {
     /// A graph that holds the block alone, on an input of this shape.
@@ -206,6 +246,12 @@ impl Block {
         Self::new(&standard::ROW, style)
     }
 
+    /// A depthwise separable convolution; in a depthwise place, the depthwise convolution.
+    #[must_use]
+    pub fn separable(style: Style) -> Self {
+        Self::new(&separable::ROW, style)
+    }
+
     /// What stands where the convolution reads the picture: groups do not divide three colours, so
     /// that in place of a grouped convolution there is a standard one.
     pub(crate) fn on_pixels(self) -> Self {
@@ -230,5 +276,18 @@ impl Block {
     /// The block cannot take the input's shape.
     pub fn build(&self, b: &mut Builder, x: NodeId, place: Place) -> Result<NodeId> {
         (self.row.build)(b, x, place, &self.style)
+    }
+
+    /// Adds what stands where a network has a depthwise convolution before a pointwise one of its own: both
+    /// together are a separable convolution, so that of a separable block this is its depthwise half. Any other
+    /// block stands for a k×k convolution that keeps the number of channels.
+    ///
+    /// # Errors
+    /// The block cannot take the input's shape.
+    pub fn build_depthwise(&self, b: &mut Builder, x: NodeId, place: Place) -> Result<NodeId> {
+        match self.row.half {
+            Some(half) => half(b, x, place, &self.style),
+            None => self.build(b, x, Place { out_channels: b.channels(x)?, ..place }),
+        }
     }
 }

@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·M·N",
     options: &[],
     drop_in: false,
+    half: None,
     build: pointwise,
 };
 

@@ -1,8 +1,8 @@
 //! Residual blocks of two k×k convolutions.
 
-use sepal_graph::{Builder, NodeId, Result};
+use sepal_graph::{AvgPool, Builder, NodeId, Pad, Result};
 
-use super::{Block, BlockRow, Place, Style, pointwise};
+use super::{Block, BlockRow, Place, Style, pointwise, separable};
 
 pub(super) const ROW: BlockRow = BlockRow {
     name: "residual",
@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·k²·(M·N + N²) (shortcut M ≠ N: + D²·M·N)",
     options: &["activation"],
     drop_in: false,
+    half: None,
     build: |b, x, place, style| residual(b, x, place, &Residual { block: Block::standard(*style) }),
 };
 
@@ -23,7 +24,20 @@ pub(super) const PRE_ROW: BlockRow = BlockRow {
     macs: "D²·k²·(M·N + N²) (shortcut M ≠ N: + D²·M·N)",
     options: &["activation"],
     drop_in: false,
+    half: None,
     build: |b, x, place, style| pre_residual(b, x, place, &Residual { block: Block::standard(*style) }),
+};
+
+pub(super) const POOLED_ROW: BlockRow = BlockRow {
+    name: "pooled_residual",
+    title: "Residual block of separable convolutions, shortcut without parameters",
+    paper: "Guo et al. 2019, arXiv:1902.00927",
+    weights: "k²·(M + N) + M·N + N² + 4·N (M ≤ N)",
+    macs: "D²·(k²·(M + N) + M·N + N²)",
+    options: &["between", "activation"],
+    drop_in: false,
+    half: None,
+    build: |b, x, place, style| pooled_residual(b, x, place, &Residual { block: Block::new(&separable::ROW, *style) }),
 };
 
 /// What stands in a residual block's places.
@@ -40,14 +54,43 @@ pub struct Residual {
 /// # Errors
 /// The input is no map.
 pub fn residual(b: &mut Builder, x: NodeId, place: Place, parts: &Residual) -> Result<NodeId> {
-    let style = parts.block.style();
-    let skip = project(b, x, place, style)?;
+    let skip = project(b, x, place, parts.block.style())?;
+    basic(b, x, skip, place, parts.block)
+}
+
+/// The basic block with the `shortcut` of ResDSC: where the stride is above 1 an average `pool` of the
+/// stride, whose last window may be cut off by the edge, and where there are more output than input
+/// channels zeros after these (`pad`). It has no parameters. Guo et al. 2019, arXiv:1902.00927; option A of
+/// He et al. 2016, arXiv:1512.03385, §3.3.
+///
+/// # Errors
+/// The input is no map, or has more channels than the output.
+pub fn pooled_residual(b: &mut Builder, x: NodeId, place: Place, parts: &Residual) -> Result<NodeId> {
+    let skip = b.scope("shortcut", |b| {
+        let mut skip = x;
+        if place.stride > 1 {
+            let rest = place.stride - 1;
+            let pool = AvgPool::new(place.stride, place.stride);
+            let pool = AvgPool { padding: [0, 0, rest, rest], count_include_pad: false, ..pool };
+            skip = b.node("pool", pool, &[x])?;
+        }
+        match place.out_channels.saturating_sub(b.channels(x)?) {
+            0 => Ok(skip),
+            more => b.node("pad", Pad::channels(0, more), &[skip]),
+        }
+    })?;
+    basic(b, x, skip, place, parts.block)
+}
+
+/// Two places, the sum with the shortcut, the activation.
+fn basic(b: &mut Builder, x: NodeId, skip: NodeId, place: Place, block: Block) -> Result<NodeId> {
+    let style = block.style();
     let y = b.scope("layer1", |b| {
-        let y = parts.block.build(b, x, place)?;
+        let y = block.build(b, x, place)?;
         style.norm_act(b, y)
     })?;
     let y = b.scope("layer2", |b| {
-        let y = parts.block.build(b, y, place.stride(1))?;
+        let y = block.build(b, y, place.stride(1))?;
         style.norm(b, "bn", y)
     })?;
     let y = b.add("add", y, skip)?;

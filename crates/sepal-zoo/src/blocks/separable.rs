@@ -17,6 +17,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·(k²·M + M·N)",
     options: &["between"],
     drop_in: true,
+    half: Some(depthwise),
     build: separable,
 };
 

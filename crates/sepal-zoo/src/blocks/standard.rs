@@ -12,6 +12,7 @@ pub(super) const ROW: BlockRow = BlockRow {
     macs: "D²·k²·M·N",
     options: &[],
     drop_in: true,
+    half: None,
     build: standard,
 };
 

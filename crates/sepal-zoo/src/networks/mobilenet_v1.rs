@@ -1,9 +1,9 @@
 //! MobileNet V1. Howard et al. 2017, arXiv:1704.04861.
 
-use sepal_graph::{Builder, Conv2d, NodeId};
+use sepal_graph::{Builder, Conv2d, NodeId, Task};
 
 use super::parts::{classify, conv_norm_act, data_norm};
-use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, GROUPS, P, STEM, WIDTH};
+use crate::options::{self, ACTIVATION, BRANCHES, DATA_NORM, DOMAINS, DROPOUT, GROUPS, HFF, P, STEM, WIDTH};
 use crate::{Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
 
 /// The registry row.
@@ -19,10 +19,14 @@ pub const ROW: NetworkRow = NetworkRow {
         GROUPS,
         P,
         options::bsconv_norm("none"),
+        BRANCHES,
+        DOMAINS,
+        HFF,
         ACTIVATION,
         DROPOUT,
         DATA_NORM,
     ],
+    task: Task::Classify,
     defaults,
     build,
     variants: &[

@@ -1,10 +1,10 @@
 //! MobileNet V2. Sandler et al. 2018, arXiv:1801.04381.
 
-use sepal_graph::{Builder, Conv2d, NodeId};
+use sepal_graph::{Builder, Conv2d, NodeId, Task};
 
 use super::parts::{classify, conv_norm_act, data_norm};
 use crate::blocks::{Inverted, inverted_residual};
-use crate::options::{self, DATA_NORM, DROPOUT, STEM, WIDTH};
+use crate::options::{self, BRANCHES, DATA_NORM, DEPTHWISE_BLOCK, DOMAINS, DROPOUT, GROUPS, HFF, P, STEM, WIDTH};
 use crate::{Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
 
 /// The registry row.
@@ -12,7 +12,21 @@ pub const ROW: NetworkRow = NetworkRow {
     name: "mobilenet_v2",
     title: "MobileNet V2",
     paper: "Sandler et al. 2018, arXiv:1801.04381",
-    options: &[WIDTH, STEM, options::activation("relu6"), DROPOUT, DATA_NORM],
+    options: &[
+        WIDTH,
+        STEM,
+        DEPTHWISE_BLOCK,
+        GROUPS,
+        P,
+        options::bsconv_norm("none"),
+        BRANCHES,
+        DOMAINS,
+        HFF,
+        options::activation("relu6"),
+        DROPOUT,
+        DATA_NORM,
+    ],
+    task: Task::Classify,
     defaults,
     build,
     variants: &[
@@ -43,19 +57,20 @@ fn defaults(options: &Options) -> Result<Defaults> {
 
 fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Result<NodeId> {
     let width = options.number(WIDTH.name)?;
-    let style = options.style()?;
+    let block = options.block()?;
+    let style = block.style();
     let small = options.is_small()?;
 
     let x = data_norm(b, x, options)?;
     let stem = Conv2d::standard(round_channels(32, width), 3);
-    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), &style)?;
+    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), style)?;
     let mut index = 0;
     for (expansion, channels, repeats, stride, small_stride) in BODY {
         for repeat in 0..repeats {
             index += 1;
             let stride = if small { small_stride } else { stride };
             let place = Place::new(round_channels(channels, width), 3).stride(if repeat == 0 { stride } else { 1 });
-            let mut parts = Inverted::new(b.channels(x)? * expansion, &style);
+            let mut parts = Inverted::new(b.channels(x)? * expansion, block);
             // The network for small images has a pointwise convolution even where it expands by 1.
             if expansion == 1 && !small {
                 parts.mid = None;
@@ -64,6 +79,6 @@ fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Resul
         }
     }
     let last = round_channels(LAST, width).max(LAST);
-    let x = conv_norm_act(b, "head", x, Conv2d::pointwise(last), &style)?;
+    let x = conv_norm_act(b, "head", x, Conv2d::pointwise(last), style)?;
     classify(b, x, options, classes)
 }

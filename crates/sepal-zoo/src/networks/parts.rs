@@ -2,7 +2,7 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId};
 
-use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, GROUPS, P};
+use crate::options::{self, ACTIVATION, BRANCHES, DATA_NORM, DOMAINS, DROPOUT, GROUPS, HFF, P};
 use crate::{OptionRow, Options, Result, Style};
 
 /// Options of the residual networks for small pictures.
@@ -12,6 +12,9 @@ pub(super) const CIFAR_OPTIONS: &[OptionRow] = &[
     GROUPS,
     P,
     options::bsconv_norm("s"),
+    BRANCHES,
+    DOMAINS,
+    HFF,
     ACTIVATION,
     DROPOUT,
     DATA_NORM,

@@ -1,11 +1,11 @@
 //! ResNet and ResNeXt for ImageNet. He et al. 2016, arXiv:1512.03385; Xie et al. 2017,
 //! arXiv:1611.05431.
 
-use sepal_graph::{Builder, Conv2d, MaxPool, NodeId};
+use sepal_graph::{Builder, Conv2d, MaxPool, NodeId, Task};
 
 use super::parts::{classify, conv_norm_act, data_norm};
 use crate::blocks::{Bottleneck, Residual, bottleneck, residual};
-use crate::options::{self, ACTIVATION, DATA_NORM, DROPOUT, P};
+use crate::options::{self, ACTIVATION, BRANCHES, DATA_NORM, DOMAINS, DROPOUT, HFF, P};
 use crate::{Defaults, NetworkRow, OptionRow, Options, Place, Result, Variant};
 
 /// The registry rows.
@@ -58,18 +58,22 @@ const BASE: NetworkRow = NetworkRow {
     title: "",
     paper: "He et al. 2016, arXiv:1512.03385",
     options: &options("standard", 8),
+    task: Task::Classify,
     defaults: |_| Ok(Defaults::IMAGENET),
     build: |b, x, options, classes| build(b, x, options, classes, [2, 2, 2, 2], Kind::Basic),
     variants: &[],
 };
 
-const fn options(block: &'static str, groups: usize) -> [OptionRow; 8] {
+const fn options(block: &'static str, groups: usize) -> [OptionRow; 11] {
     [
         options::block(block),
         options::between("none"),
         options::groups(groups),
         P,
         options::bsconv_norm("s"),
+        BRANCHES,
+        DOMAINS,
+        HFF,
         ACTIVATION,
         DROPOUT,
         DATA_NORM,

@@ -1,6 +1,6 @@
 //! ResNet for small images: 6n + 2 layers. He et al. 2016, arXiv:1512.03385, §4.2.
 
-use sepal_graph::{Builder, NodeId};
+use sepal_graph::{Builder, NodeId, Task};
 
 use super::parts::{CIFAR_OPTIONS, classify, data_norm};
 use crate::blocks::{Residual, residual};
@@ -41,6 +41,7 @@ const BASE: NetworkRow = NetworkRow {
     title: "",
     paper: "He et al. 2016, arXiv:1512.03385",
     options: CIFAR_OPTIONS,
+    task: Task::Classify,
     defaults: |_| Ok(Defaults::CIFAR),
     build: |b, x, options, classes| build(b, x, options, classes, 3),
     variants: &[],

@@ -1,6 +1,6 @@
 //! Wide residual networks: 6n + 4 layers. Zagoruyko & Komodakis 2016, arXiv:1605.07146.
 
-use sepal_graph::{Builder, NodeId};
+use sepal_graph::{Builder, NodeId, Task};
 
 use super::parts::{CIFAR_OPTIONS, classify, data_norm};
 use crate::blocks::{Residual, pre_residual};
@@ -44,6 +44,7 @@ const BASE: NetworkRow = NetworkRow {
     title: "",
     paper: "Zagoruyko & Komodakis 2016, arXiv:1605.07146",
     options: CIFAR_OPTIONS,
+    task: Task::Classify,
     defaults: |_| Ok(Defaults::CIFAR),
     build: |b, x, options, classes| build(b, x, options, classes, 2, 1),
     variants: &[],

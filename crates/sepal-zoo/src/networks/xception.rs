@@ -1,9 +1,9 @@
 //! Xception. Chollet 2017, arXiv:1610.02357.
 
-use sepal_graph::{Builder, Conv2d, MaxPool, NodeId};
+use sepal_graph::{Builder, Conv2d, MaxPool, NodeId, Task};
 
 use super::parts::{classify, conv_norm_act};
-use crate::options::{self, ACTIVATION, DROPOUT, GROUPS, P};
+use crate::options::{self, ACTIVATION, BRANCHES, DOMAINS, DROPOUT, GROUPS, HFF, P};
 use crate::{Block, Defaults, Kind, NetworkRow, OptionRow, Options, Place, Result, Value, Variant};
 
 /// The registry row.
@@ -19,9 +19,13 @@ pub const ROW: NetworkRow = NetworkRow {
         GROUPS,
         P,
         options::bsconv_norm("none"),
+        BRANCHES,
+        DOMAINS,
+        HFF,
         ACTIVATION,
         DROPOUT,
     ],
+    task: Task::Classify,
     defaults: |_| Ok(Defaults::square(299, 1000)),
     build,
     variants: &[Variant::new("xception", 299, 1000, 22_855_952, 8_357_403_496)],

@@ -1,11 +1,11 @@
 //! Aligned Xception: pools replaced by strided separable convolutions, norms after every depthwise
 //! convolution. Chen et al. 2018, arXiv:1802.02611, figure 4.
 
-use sepal_graph::{Builder, Conv2d, NodeId};
+use sepal_graph::{Builder, Conv2d, NodeId, Task};
 
 use super::parts::{classify, conv_norm_act};
 use super::xception::{SKIP, middle};
-use crate::options::{self, ACTIVATION, DROPOUT, GROUPS, P};
+use crate::options::{self, ACTIVATION, BRANCHES, DOMAINS, DROPOUT, GROUPS, HFF, P};
 use crate::{Between, Block, Defaults, NetworkRow, OptionRow, Options, Place, Result, Style, Variant};
 
 /// Entry flow of the 41- and 65-layer forms: channels and stride of each block.
@@ -48,13 +48,26 @@ const BASE: NetworkRow = NetworkRow {
     title: "",
     paper: "Chen et al. 2018, arXiv:1802.02611",
     options: &[],
+    task: Task::Classify,
     defaults: |_| Ok(Defaults::square(299, 1000)),
     build: |b, x, options, classes| build(b, x, options, classes, ENTRY),
     variants: &[],
 };
 
-const fn options(blocks: usize) -> [OptionRow; 8] {
-    [SKIP, options::block("dsc"), middle(blocks), GROUPS, P, options::bsconv_norm("none"), ACTIVATION, DROPOUT]
+const fn options(blocks: usize) -> [OptionRow; 11] {
+    [
+        SKIP,
+        options::block("dsc"),
+        middle(blocks),
+        GROUPS,
+        P,
+        options::bsconv_norm("none"),
+        BRANCHES,
+        DOMAINS,
+        HFF,
+        ACTIVATION,
+        DROPOUT,
+    ]
 }
 
 fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize, entry: &[(usize, usize)]) -> Result<NodeId> {
