@@ -15,6 +15,8 @@ pub mod elementwise;
 mod exec;
 mod geometry;
 mod isa;
+mod lanes;
+pub mod layer_norm;
 mod layout;
 pub mod loss;
 #[cfg(not(target_family = "wasm"))]
@@ -23,6 +25,8 @@ pub mod norm;
 mod pass;
 pub mod pool;
 pub mod pooling;
+pub mod scale;
+pub mod softmax;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -162,3 +162,61 @@ pub(crate) fn naive_value(dims: Dims, z: &[f32], affine: Option<(&[f32], &[f32])
     };
     z.iter().enumerate().map(one).collect()
 }
+
+/// The gradient at `at` of the sum of `f`'s values times `g`, by central differences: what a backward kernel computes
+/// from the gradient `g` of the result.
+pub(crate) fn pulled_back(f: impl Fn(&[f64]) -> Vec<f64>, at: &[f64], g: &[f32]) -> Vec<f64> {
+    let h = 1e-5;
+    let moved = |i: usize, step: f64| {
+        let mut x = at.to_vec();
+        x[i] += step;
+        f(&x)
+    };
+    let one = |i: usize| {
+        let (above, below) = (moved(i, h), moved(i, -h));
+        above.iter().zip(&below).zip(g).map(|((a, b), g)| (a - b) * f64::from(*g)).sum::<f64>() / (2.0 * h)
+    };
+    (0..at.len()).map(one).collect()
+}
+
+/// The numbers in f64.
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// A tensor of which nothing has been written.
+pub(crate) fn unwritten(dims: Dims) -> Buffer {
+    let mut buffer = Buffer::zeroed(dims.len());
+    buffer.fill(f32::NAN);
+    buffer
+}
+
+/// Asserts that the lanes past the last channel hold finite values.
+#[track_caller]
+pub(crate) fn assert_finite(dims: Dims, blocked: &[f32], what: &str) {
+    for block in 0..dims.blocks() {
+        let plane = &blocked[block * dims.plane()..][..dims.rows() * LANES];
+        assert!(plane.iter().all(|value| value.is_finite()), "{what}: a lane is not finite");
+    }
+}
+
+/// Of a gradient: the tensor set, and added to what was there, both in `N, C, H, W` order, compared with `want`.
+#[track_caller]
+pub(crate) fn assert_gradient(
+    dims: Dims,
+    want: &[f64],
+    tolerance: f64,
+    what: &str,
+    compute: impl Fn(&mut [f32], crate::Write),
+) -> Vec<Vec<f32>> {
+    let before = Numbers::new(7).floats(want.len());
+    let (mut set, mut sum) = (unwritten(dims), blocked(dims, &before));
+    compute(&mut set, crate::Write::Set);
+    compute(&mut sum, crate::Write::Add);
+    let added: Vec<f64> = want.iter().zip(&before).map(|(a, b)| a + f64::from(*b)).collect();
+    assert_finite(dims, &set, what);
+    let (set, sum) = (nchw(dims, &set), nchw(dims, &sum));
+    assert_close(&set, want, tolerance, &format!("{what}, set"));
+    assert_close(&sum, &added, tolerance, &format!("{what}, added"));
+    vec![set, sum]
+}

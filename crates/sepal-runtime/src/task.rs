@@ -171,7 +171,14 @@ impl Task {
                 let affine = affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
                 elementwise::apply(exec, &to.dims(n), Source { z: x, affine, act: act.act(constants) }, out);
             }
-            Self::Add => elementwise::add(exec, &to.dims(n), Source::plain(x), Source::plain(y), out),
+            Self::Add => elementwise::binary(
+                exec,
+                &to.dims(n),
+                elementwise::Binary::Add,
+                Source::plain(x),
+                Source::plain(y),
+                out,
+            ),
             Self::Pool(pool) => {
                 let pool = Pool { input: a.dims(n), output: to.dims(n), ..*pool };
                 pooling::forward(exec, &pool, Source::plain(x), out);

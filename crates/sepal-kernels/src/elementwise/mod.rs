@@ -1,8 +1,10 @@
 //! Passes that write a tensor pixel by pixel: only where no neighbour can apply the same on load.
 
+mod binary;
 mod dropout;
 mod prelu;
 
+pub use binary::{Binary, Side, binary, binary_grad};
 pub use dropout::{dropout, dropout_grad};
 pub use prelu::{prelu_grad, prelu_scratch};
 
@@ -20,15 +22,6 @@ use crate::source::{GradSource, Source};
 pub fn apply(exec: Exec<'_>, dims: &Dims, x: Source<'_>, out: &mut [f32]) {
     assert!(x.z.len() >= dims.len());
     run(exec, dims, Apply(x), out, Write::Set);
-}
-
-/// `out = a + b`, of the sources' values.
-///
-/// # Panics
-/// If a slice is shorter than `dims` asks.
-pub fn add(exec: Exec<'_>, dims: &Dims, a: Source<'_>, b: Source<'_>, out: &mut [f32]) {
-    assert!(a.z.len() >= dims.len() && b.z.len() >= dims.len());
-    run(exec, dims, Sum(a, b), out, Write::Set);
 }
 
 /// The gradient of the stored tensor `z`, from the gradient of its value: sets `dx` or adds to it.
@@ -116,22 +109,6 @@ impl Pixels for Apply<'_> {
         for row in 0..place.rows {
             // SAFETY: a row of the chunk.
             put(row, transform.apply(isa, unsafe { pixel(isa, z, row) }));
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Sum<'a>(Source<'a>, Source<'a>);
-
-impl Pixels for Sum<'_> {
-    #[inline(always)]
-    fn each<I: Isa>(&self, isa: I, place: Place, mut put: impl FnMut(usize, I::Block)) {
-        let [a, b] = [self.0.z, self.1.z].map(|z| &z[place.at..][..place.rows * LANES]);
-        let (of_a, of_b) = (self.0.transform(isa, place.block), self.1.transform(isa, place.block));
-        for row in 0..place.rows {
-            // SAFETY: a row of the chunk.
-            let (a, b) = unsafe { (pixel(isa, a, row), pixel(isa, b, row)) };
-            put(row, of_a.apply(isa, a).add(isa, of_b.apply(isa, b)));
         }
     }
 }

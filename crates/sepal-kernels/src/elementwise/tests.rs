@@ -1,20 +1,15 @@
 use super::*;
-use crate::layout::Buffer;
+use crate::source::Act;
 use crate::source::NormGrad;
 use crate::testing::{
-    ACTS, Numbers, act, assert_close, blocked, channel, everywhere, naive_derivative, naive_value, nchw, near_kink,
+    ACTS, Numbers, act, assert_close, assert_finite, assert_gradient, blocked, channel, everywhere, naive_derivative,
+    naive_value, nchw, near_kink, pulled_back, unwritten, wide,
 };
 use proptest::prelude::*;
 
 fn dims() -> impl Strategy<Value = Dims> {
     let c = prop_oneof![Just(1usize), Just(16), Just(17), 1..40usize];
     (1..4usize, c, prop_oneof![1..10usize, Just(37)], 1..30usize).prop_map(|(n, c, h, w)| Dims::new(n, c, h, w))
-}
-
-fn buffer(dims: Dims) -> Buffer {
-    let mut buffer = Buffer::zeroed(dims.len());
-    buffer.fill(f32::NAN);
-    buffer
 }
 
 proptest! {
@@ -34,13 +29,66 @@ proptest! {
         let (z, other) = (blocked(dims, &z), blocked(dims, &other));
         everywhere(|exec, name| {
             let x = Source { z: &z, affine, act: some_act };
-            let (mut a, mut b) = (buffer(dims), buffer(dims));
+            let (mut a, mut b) = (unwritten(dims), unwritten(dims));
             apply(exec, &dims, x, &mut a);
-            add(exec, &dims, x, Source::plain(&other), &mut b);
+            binary(exec, &dims, Binary::Add, x, Source::plain(&other), &mut b);
             let (a, b) = (nchw(dims, &a), nchw(dims, &b));
             assert_close(&a, &value, 1e-6, &format!("{name} {some_act:?}"));
             assert_close(&b, &sum, 1e-6, &format!("{name} {some_act:?}"));
             vec![a, b]
+        });
+    }
+
+    #[test]
+    fn arithmetic_on_two_values(
+        (n, c, h, w) in (1..3usize, prop_oneof![Just(1usize), Just(16), 1..20usize], 1..4usize, 1..4usize),
+        which in 0..4usize,
+        seed in any::<u64>(),
+    ) {
+        let dims = Dims::new(n, c, h, w);
+        let op = [Binary::Add, Binary::Subtract, Binary::Multiply, Binary::Divide][which];
+        let mut numbers = Numbers::new(seed);
+        let count = dims.rows() * c;
+        let (a, g) = (numbers.floats(count), numbers.floats(count));
+        // Away from zero, on both sides of it.
+        let b: Vec<f32> = numbers.floats(count).iter().map(|b| b + 0.5 * b.signum()).collect();
+        let naive = |a: &[f64], b: &[f64]| -> Vec<f64> {
+            let one = |(a, b): (&f64, &f64)| match op {
+                Binary::Add => a + b,
+                Binary::Subtract => a - b,
+                Binary::Multiply => a * b,
+                Binary::Divide => a / b,
+            };
+            a.iter().zip(b).map(one).collect()
+        };
+        let shift = numbers.channels(dims);
+        let ones = vec![1.0; shift.len()];
+        let of_a = Act::Silu;
+        let value_a = naive_value(dims, &a, Some((&ones, &shift)), of_a);
+        let want = naive(&value_a, &wide(&b));
+        let da = pulled_back(|a| naive(a, &wide(&b)), &value_a, &g);
+        let db = pulled_back(|b| naive(&value_a, b), &wide(&b), &g);
+        // What stands past the last channel must not get out, not even by a division.
+        let (mut b, a, g) = (blocked(dims, &b), blocked(dims, &a), blocked(dims, &g));
+        for lane in (0..b.len()).filter(|at| at / dims.plane() * LANES + at % LANES >= c) {
+            b[lane] = 0.0;
+        }
+        everywhere(|exec, name| {
+            let what = format!("{op:?} on {name}");
+            let a = Source { z: &a, affine: Some((&ones, &shift)), act: of_a };
+            let b = Source::plain(&b);
+            let mut out = unwritten(dims);
+            binary(exec, &dims, op, a, b, &mut out);
+            assert_finite(dims, &out, &what);
+            let out = nchw(dims, &out);
+            assert_close(&out, &want, 1e-5, &what);
+            let mut all = vec![out];
+            for (side, want) in [(Side::First, &da), (Side::Second, &db)] {
+                all.extend(assert_gradient(dims, want, 1e-5, &format!("{what}, {side:?}"), |dx, write| {
+                    binary_grad(exec, &dims, op, side, GradSource::plain(&g), a, b, dx, write);
+                }));
+            }
+            all
         });
     }
 
@@ -76,7 +124,7 @@ proptest! {
             let source = Source { z: &z, affine, act: some_act };
             let norm = norm.then_some(NormGrad { k1: &k1, k2: &k2, k3: &k3 });
             let dz_source = GradSource { g: &g, source, norm };
-            let (mut set, mut sum) = (buffer(dims), blocked(dims, &before));
+            let (mut set, mut sum) = (unwritten(dims), blocked(dims, &before));
             grad(exec, &dims, dz_source, &mut set, Write::Set);
             grad(exec, &dims, dz_source, &mut sum, Write::Add);
             let (set, sum) = (nchw(dims, &set), nchw(dims, &sum));
@@ -99,7 +147,7 @@ fn dropout_keeps_its_share_and_backward_finds_the_same_mask() {
     let dims = Dims::new(4, 40, 11, 13);
     let ones = blocked(dims, &vec![1.0; dims.rows() * dims.c]);
     let run = |exec: Exec<'_>, seed: u64| {
-        let (mut out, mut dx) = (buffer(dims), buffer(dims));
+        let (mut out, mut dx) = (unwritten(dims), unwritten(dims));
         dropout(exec, &dims, Source::plain(&ones), 0.7, seed, &mut out);
         dropout_grad(exec, &dims, &ones, 0.7, seed, &mut dx, Write::Set);
         let (out, dx) = (nchw(dims, &out), nchw(dims, &dx));
@@ -129,7 +177,7 @@ fn large_outputs_are_the_same() {
     let want: Vec<f32> = z.iter().map(|z| z.max(0.0)).collect();
     let z = blocked(dims, &z);
     everywhere(|exec, _| {
-        let mut out = buffer(dims);
+        let mut out = unwritten(dims);
         apply(exec, &dims, Source { z: &z, affine: None, act: crate::Act::Relu }, &mut out);
         assert!(nchw(dims, &out) == want);
         vec![]

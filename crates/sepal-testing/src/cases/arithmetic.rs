@@ -17,6 +17,9 @@ fn operators() -> [(&'static str, Op); 4] {
     ]
 }
 
+/// What makes a value of another.
+type Make = fn(&mut Builder, NodeId) -> Result<NodeId>;
+
 /// A positive value, away from zero.
 fn positive(b: &mut Builder, name: &str, x: NodeId) -> Result<NodeId> {
     b.activation(name, x, Activation::Sigmoid)
@@ -42,7 +45,7 @@ pub(super) fn two_values(cases: &mut Cases) {
             b.batch_norm("bn", x)
         });
         // Which side is repeated, and along what.
-        let repeated: [(&str, bool, fn(&mut Builder, NodeId) -> Result<NodeId>); 5] = [
+        let repeated: [(&str, bool, Make); 5] = [
             ("a value per channel", name == "multiply", |b, x| b.node("pool", GlobalAvgPool { keep_dims: true }, &[x])),
             ("a value per pixel", false, |b, x| b.conv("one", x, Conv2d::pointwise(1))),
             ("one value", false, |b, x| {

@@ -42,7 +42,7 @@ impl Run<'_> {
             }
             (Kind::Add, Some(a)) => {
                 if let Some(b) = source(1, y) {
-                    elementwise::add(exec, &unit.dims, a, b, z);
+                    elementwise::binary(exec, &unit.dims, elementwise::Binary::Add, a, b, z);
                 }
             }
             (Kind::Pool(pool), Some(source)) => pooling::forward(exec, pool, source, z),
