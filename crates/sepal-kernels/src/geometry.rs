@@ -1,7 +1,8 @@
 //! Sizes of a convolution, and how its operands come in and its result goes out.
 
+use crate::act::Act;
 use crate::layout::Dims;
-use crate::source::{Act, Source};
+use crate::source::Source;
 
 /// Sizes of a convolution: standard, pointwise, grouped or depthwise.
 ///

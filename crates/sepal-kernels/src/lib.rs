@@ -9,6 +9,8 @@
 //! [`Level`] picks one at run time. Work is cut by problem size and partial sums are added in a fixed
 //! order, so the result has the same bits for any number of threads.
 
+mod act;
+pub mod arrange;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
@@ -32,8 +34,9 @@ mod source;
 mod testing;
 pub mod update;
 
+pub use act::{Act, Smooth};
 pub use exec::{Exec, per_worker};
 pub use geometry::{Conv, Epilogue, Input, Write};
 pub use isa::Level;
 pub use layout::{Buffer, Dims, LANES, from_nchw, pixels_from_nchw, to_nchw};
-pub use source::{Act, GradSource, NormGrad, Source};
+pub use source::{GradSource, NormGrad, Source};

@@ -3,7 +3,7 @@
 use crate::isa::Level;
 use crate::layout::{Buffer, Dims, LANES, from_nchw, to_nchw};
 use crate::pool::{Pool, Serial, ThreadPool};
-use crate::{Act, Exec};
+use crate::{Act, Exec, Smooth};
 
 /// A sequence of numbers that looks random and is always the same.
 pub(crate) struct Numbers(u64);
@@ -101,12 +101,18 @@ pub(crate) fn act(which: usize, slopes: &[f32]) -> Act<'_> {
         Act::HardSwish,
         Act::HardSigmoid,
         Act::Sigmoid,
+        Act::LeakyRelu(0.2),
+        Act::Clip(-1.5, 2.0),
+        Act::Smooth(Smooth::Tanh),
+        Act::Smooth(Smooth::Gelu),
+        Act::Smooth(Smooth::GeluTanh),
+        Act::Smooth(Smooth::Mish),
     ];
     all[which % all.len()]
 }
 
 /// Number of activations that [`act`] knows.
-pub(crate) const ACTS: usize = 9;
+pub(crate) const ACTS: usize = 15;
 
 /// The activation of `x` in channel `c`.
 pub(crate) fn naive_act(act: Act<'_>, x: f64, c: usize) -> f64 {
@@ -134,7 +140,33 @@ pub(crate) fn naive_act(act: Act<'_>, x: f64, c: usize) -> f64 {
         Act::HardSwish => x * hard_sigmoid,
         Act::HardSigmoid => hard_sigmoid,
         Act::Sigmoid => sigmoid,
+        Act::LeakyRelu(slope) => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(slope) * x
+            }
+        }
+        Act::Clip(least, most) => x.clamp(f64::from(least), f64::from(most)),
+        Act::Smooth(Smooth::Tanh) => x.tanh(),
+        Act::Smooth(Smooth::Gelu) => x * normal(x),
+        Act::Smooth(Smooth::GeluTanh) => {
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            x / 2.0 * (1.0 + u.tanh())
+        }
+        Act::Smooth(Smooth::Mish) => x * (if x > 30.0 { x } else { x.exp().ln_1p() }).tanh(),
     }
+}
+
+/// The normal distribution's Φ, by the series of erf whose terms are all positive.
+pub(crate) fn normal(x: f64) -> f64 {
+    let z = x.clamp(-8.0, 8.0) / std::f64::consts::SQRT_2;
+    let (mut term, mut sum) = (z, z);
+    for n in 1..400 {
+        term *= 2.0 * z * z / f64::from(2 * n + 1);
+        sum += term;
+    }
+    0.5 + sum * (-z * z).exp() / std::f64::consts::PI.sqrt()
 }
 
 /// Its derivative, by central differences (away from kinks).
@@ -145,7 +177,7 @@ pub(crate) fn naive_derivative(act: Act<'_>, x: f64, c: usize) -> f64 {
 
 /// Whether an activation's derivative jumps so near to `x` that rounding decides on which side it is.
 pub(crate) fn near_kink(x: f64) -> bool {
-    [-3.0, 0.0, 3.0, 6.0].iter().any(|kink| (x - kink).abs() < 1e-5)
+    [-3.0, -1.5, 0.0, 2.0, 3.0, 6.0].iter().any(|kink| (x - kink).abs() < 1e-5)
 }
 
 /// Channel of a position in `N, C, H, W` order.
@@ -219,4 +251,11 @@ pub(crate) fn assert_gradient(
     assert_close(&set, want, tolerance, &format!("{what}, set"));
     assert_close(&sum, &added, tolerance, &format!("{what}, added"));
     vec![set, sum]
+}
+
+/// The sum of each channel of a tensor in `N, C, H, W` order.
+pub(crate) fn channel_sums(dims: Dims, values: &[f64]) -> Vec<f64> {
+    let mut sums = vec![0.0; dims.c];
+    values.iter().enumerate().for_each(|(at, value)| sums[channel(dims, at)] += value);
+    sums
 }

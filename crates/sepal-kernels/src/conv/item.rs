@@ -4,12 +4,13 @@ use super::ahead::Ahead;
 use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
 use super::tile::{Finish, Left, product};
+use crate::act::Act;
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
 use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::{Dims, LANES};
 use crate::norm;
-use crate::source::{Act, lanes};
+use crate::source::lanes;
 use std::ops::Range;
 
 /// Items that keep a handful of workers busy.

@@ -15,13 +15,15 @@ mod pixels;
 mod plan;
 mod stage;
 mod tile;
+pub mod transposed;
 mod weight;
 
+use crate::act::Act;
 use crate::exec::{Exec, Shared, per_worker};
 use crate::geometry::{Conv, Epilogue, Input, Write};
 use crate::layout::{Dims, LANES};
 use crate::norm;
-use crate::source::{Act, GradSource, Source};
+use crate::source::{GradSource, Source};
 use plan::{Side, Window};
 use stage::Operand;
 

@@ -3,9 +3,10 @@
 use super::ahead::Ahead;
 use super::pixels;
 use super::plan::{Round, Window, staged_plane};
+use crate::act::Act;
 use crate::isa::{Isa, Vector};
 use crate::layout::{Dims, LANES};
-use crate::source::{Act, GradSource, Source};
+use crate::source::{GradSource, Source};
 use std::ops::Range;
 
 /// What a product reads.

@@ -3,12 +3,13 @@
 
 use super::filter::{Ahead, Filter, Sink};
 use super::rows::{Ring, Rows};
+use crate::act::Act;
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Epilogue};
 use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::LANES;
 use crate::norm::Running;
-use crate::source::{Act, Source, Transform};
+use crate::source::{Source, Transform};
 use std::ops::Range;
 
 /// Rows of a plane are cut into bands where there are fewer planes than this.

@@ -3,10 +3,12 @@
 mod binary;
 mod dropout;
 mod prelu;
+mod sums;
 
 pub use binary::{Binary, Side, binary, binary_grad};
 pub use dropout::{dropout, dropout_grad};
 pub use prelu::{prelu_grad, prelu_scratch};
+pub use sums::{channel_sums, channel_sums_scratch};
 
 use crate::exec::{Exec, Shared};
 use crate::geometry::Write;

@@ -1,6 +1,7 @@
 //! The gradient of PReLU's slopes.
 
 use super::pixel;
+use super::sums::merge;
 use crate::exec::{Exec, Shared};
 use crate::isa::{Isa, Kernel, Vector};
 use crate::layout::{Dims, LANES};
@@ -27,11 +28,7 @@ pub fn prelu_grad(exec: Exec<'_>, dims: &Dims, g: &[f32], source: Source<'_>, ds
     exec.pool.run(pass::items(dims), &|item, _| {
         exec.level.dispatch(Item { dims, g, source: &source, partial, place: Place::of(dims, item) });
     });
-    let channels = dims.blocks() * LANES;
-    for (c, slope) in dslope[..dims.c].iter_mut().enumerate() {
-        let chunks = scratch.chunks_exact(channels).take(pass::chunks(dims));
-        *slope = chunks.map(|chunk| f64::from(chunk[c])).sum::<f64>() as f32;
-    }
+    merge(dims, scratch, dslope);
 }
 
 struct Item<'a> {

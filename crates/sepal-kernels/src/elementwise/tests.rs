@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::Act;
+use crate::Act;
 use crate::source::NormGrad;
 use crate::testing::{
     ACTS, Numbers, act, assert_close, assert_finite, assert_gradient, blocked, channel, everywhere, naive_derivative,
@@ -130,6 +130,12 @@ proptest! {
             let (set, sum) = (nchw(dims, &set), nchw(dims, &sum));
             assert_close(&set, &dz, 2e-6, &format!("{name} {some_act:?}"));
             assert_close(&sum, &added, 2e-6, &format!("{name} {some_act:?}"));
+            let (mut sums, mut scratch) = (vec![f32::NAN; dims.c], vec![f32::NAN; channel_sums_scratch(&dims)]);
+            channel_sums(exec, &dims, dz_source, &mut sums, &mut scratch);
+            for (got, want) in sums.iter().zip(crate::testing::channel_sums(dims, &dz)) {
+                // A sum of terms that may cancel.
+                assert!((f64::from(*got) - want).abs() <= 2e-6 * dims.rows() as f64 * 10.0, "{name}: {got} for {want}");
+            }
             let (mut slopes, mut scratch) = (vec![f32::NAN; dims.c], vec![f32::NAN; prelu_scratch(&dims)]);
             prelu_grad(exec, &dims, &g, source, &mut slopes, &mut scratch);
             for (got, want) in slopes.iter().zip(&dslope) {
@@ -181,5 +187,47 @@ fn large_outputs_are_the_same() {
         apply(exec, &dims, Source { z: &z, affine: None, act: crate::Act::Relu }, &mut out);
         assert!(nchw(dims, &out) == want);
         vec![]
+    });
+}
+
+/// Far from zero, near it, and at what is no number.
+#[test]
+fn smooth_activations_are_accurate_everywhere() {
+    use crate::Smooth;
+    let mut z: Vec<f32> = (-4000..=4000).map(|step| step as f32 / 400.0).collect();
+    let ends =
+        [-3e38, -1e13, -100.0, -50.0, -20.5, -1e-3, -1e-20, 0.0, 1e-30, 1e-6, 1e-3, 19.9, 20.1, 90.0, 1e20, 3e38];
+    z.extend(ends);
+    z.push(f32::NAN);
+    let dims = Dims::new(1, 1, 1, z.len());
+    let blocks = blocked(dims, &z);
+    let ones = blocked(dims, &vec![1.0; z.len()]);
+    everywhere(|exec, name| {
+        let mut all = Vec::new();
+        for function in [Smooth::Tanh, Smooth::Gelu, Smooth::GeluTanh, Smooth::Mish] {
+            let some_act = Act::Smooth(function);
+            let source = Source { z: &blocks, affine: None, act: some_act };
+            let (mut value, mut slope) = (unwritten(dims), unwritten(dims));
+            apply(exec, &dims, source, &mut value);
+            grad(exec, &dims, GradSource { g: &ones, source, norm: None }, &mut slope, Write::Set);
+            let (mut value, mut slope) = (nchw(dims, &value), nchw(dims, &slope));
+            assert!(value.pop().is_some_and(f32::is_nan));
+            slope.pop();
+            for ((&x, value), slope) in z.iter().zip(&value).zip(&slope) {
+                let want = crate::testing::naive_act(some_act, f64::from(x), 0);
+                let off = (f64::from(*value) - want).abs();
+                // The absolute error of Φ and of the sigmoids, times x.
+                let most =
+                    if function == Smooth::Tanh { 3e-7 * want.abs() } else { 3e-7 * f64::from(x).abs().max(1e-7) };
+                assert!(off <= most || off <= 1e-37, "{name} {function:?}({x}): {value} for {want}");
+                if x.abs() < 50.0 {
+                    let want = naive_derivative(some_act, f64::from(x), 0);
+                    assert!((f64::from(*slope) - want).abs() < 2e-6, "{name} {function:?}'({x}): {slope} for {want}");
+                }
+                assert!(slope.is_finite());
+            }
+            all.extend([value, slope]);
+        }
+        all
     });
 }

@@ -63,6 +63,8 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// Rows of a matrix tile one block wide: its sums fill the registers that are left beside
     /// one row of weights and a broadcast value.
     const TILE_ROWS: usize;
+    /// Runs `kernel` in a function of its own, which is called rather than written out.
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output;
 }
 
 /// Work that is compiled once for each instruction set.

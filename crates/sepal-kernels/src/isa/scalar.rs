@@ -1,6 +1,6 @@
 //! Plain Rust: the reference of every other instruction set, and what runs where there is none.
 
-use super::{Isa, Vector};
+use super::{Isa, Kernel, Vector};
 
 /// Always available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,12 @@ impl Isa for Scalar {
     type Reg = Lanes<4>;
     type Block = Lanes<16>;
     const TILE_ROWS: usize = 2;
+
+    #[cold]
+    #[inline(never)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 }
 
 /// An array of floats that acts as a vector.

@@ -45,16 +45,50 @@ pub(crate) unsafe fn run_avx512<K: Kernel>(isa: Avx512, kernel: K) -> K::Output 
     kernel.run(isa)
 }
 
+/// As [`run_avx2`], called rarely as far as the compiler's choice of registers goes.
+///
+/// # Safety
+/// As [`run_avx2`].
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2_apart<K: Kernel>(isa: Avx2, kernel: K) -> K::Output {
+    kernel.run(isa)
+}
+
+/// As [`run_avx512`], called rarely as far as the compiler's choice of registers goes.
+///
+/// # Safety
+/// As [`run_avx512`].
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+unsafe fn run_avx512_apart<K: Kernel>(isa: Avx512, kernel: K) -> K::Output {
+    kernel.run(isa)
+}
+
 impl Isa for Avx2 {
     type Reg = F32x8;
     type Block = F32x8x2;
     const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: token.
+        unsafe { run_avx2_apart(self, kernel) }
+    }
 }
 
 impl Isa for Avx512 {
     type Reg = F32x16;
     type Block = F32x16;
     const TILE_ROWS: usize = 24;
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: token.
+        unsafe { run_avx512_apart(self, kernel) }
+    }
 }
 
 /// One AVX2 register.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::Act;
+use crate::Act;
 use crate::testing::{
     Numbers, assert_close, assert_finite, assert_gradient, blocked, everywhere, index, naive_value, nchw, pulled_back,
     unwritten, wide,

@@ -1,6 +1,6 @@
 use super::*;
+use crate::Act;
 use crate::layout::Buffer;
-use crate::source::Act;
 use crate::testing::{
     Numbers, assert_close, assert_finite, assert_gradient, blocked, everywhere, index, naive_value, nchw, pulled_back,
     unwritten,

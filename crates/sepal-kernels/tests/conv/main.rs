@@ -3,6 +3,7 @@
 mod backward;
 mod forward;
 mod naive;
+mod transposed;
 
 use proptest::prelude::*;
 use sepal_kernels::{Buffer, Conv, Dims, Level, from_nchw, pool::ThreadPool, to_nchw};
