@@ -1,6 +1,10 @@
 //! The crate's error.
 
+use std::collections::BTreeMap;
 use std::io;
+
+/// Nodes listed for each missing operator.
+const MAX_SHOWN: usize = 4;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, FormatError>;
@@ -260,6 +264,14 @@ pub enum FormatError {
         /// What is wrong there, and what would be right.
         reason: String,
     },
+    /// An ONNX model uses operators that are not read.
+    #[error("{file}: {} operators are not read:{}", missing.len(), show_operators(missing))]
+    OnnxOperators {
+        /// The file.
+        file: String,
+        /// All of them.
+        missing: Vec<MissingOperator>,
+    },
     /// A folder without the weights that a run leaves.
     #[error("{folder}: is no run folder: it has neither {}", tried.join(" nor "))]
     NotARun {
@@ -268,6 +280,33 @@ pub enum FormatError {
         /// What was looked for.
         tried: Vec<String>,
     },
+}
+
+/// An operator of an ONNX model that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingOperator {
+    /// Its name, or the use of it that is not supported.
+    pub operator: String,
+    /// The node.
+    pub node: String,
+    /// The version of the operator set.
+    pub opset: i64,
+}
+
+/// One line per operator, with the first of its nodes.
+fn show_operators(missing: &[MissingOperator]) -> String {
+    let mut nodes: BTreeMap<(&str, i64), Vec<&str>> = BTreeMap::new();
+    for m in missing {
+        nodes.entry((&m.operator, m.opset)).or_default().push(&m.node);
+    }
+    let line = |((operator, opset), nodes): (&(&str, i64), &Vec<&str>)| {
+        let shown: Vec<String> =
+            nodes.iter().take(MAX_SHOWN).map(|node| format!("`{}`", node.escape_debug())).collect();
+        let more = nodes.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("\n  {} (opset {opset}) at {}{more}", operator.escape_debug(), shown.join(", "))
+    };
+    nodes.iter().map(line).collect()
 }
 
 impl FormatError {
@@ -285,6 +324,9 @@ impl FormatError {
             Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
             Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
                 Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")
+            }
+            Self::OnnxOperators { missing, .. } if missing.iter().any(|m| m.operator.contains("Quant")) => {
+                Some("quantised networks are not read: export the network in float")
             }
             _ => None,
         }

@@ -40,5 +40,5 @@ mod open;
 mod source;
 pub mod tensors;
 
-pub use error::{FormatError, Result};
+pub use error::{FormatError, MissingOperator, Result};
 pub use open::{open, run_weights};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sepal_graph::Model;
 
 use crate::error::{FormatError, Result};
-use crate::native;
+use crate::{native, onnx};
 
 /// Where a run folder keeps its model, the better one first.
 const RUN_WEIGHTS: [&str; 2] = ["weights/best.safetensors", "weights/last.safetensors"];
@@ -53,11 +53,11 @@ const FORMATS: &[Format] = &[
         extensions: &["onnx"],
         // A protobuf message whose first field is the small number ir_version and whose second is a string.
         matches: |b| matches!(b, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x3a | 0x42, ..]),
-        read: None,
+        read: Some(|path| onnx::read(path)),
     },
 ];
 
-/// Opens a model: a `.safetensors` file written by this project, or the folder of a training run (its
+/// Opens a model: a `.safetensors` file written by this project, an ONNX file, or the folder of a training run (its
 /// `weights/best.safetensors`, else `weights/last.safetensors`). The kind of a file is told by its content, by its
 /// extension only if the content tells nothing.
 ///

@@ -4,14 +4,14 @@
 //! nodes are named by their paths, initializers by their parameters', the batch dimension is `N`, padding is explicit,
 //! and class names, preprocessing and provenance stand in the metadata. Equal models are equal bytes.
 
+mod array;
 mod describe;
 mod export;
-#[allow(dead_code)]
+mod external;
+mod import;
 mod literal;
 mod load;
-#[allow(dead_code)]
 mod meta;
-#[allow(dead_code)]
 mod proto;
 mod scan;
 
@@ -23,9 +23,32 @@ use sepal_graph::Model;
 use crate::error::{FormatError, Result};
 pub use describe::{Description, Value, describe};
 pub use export::{ExportOptions, OPSETS};
+use external::Folder;
 
 /// The longest file that the format allows; networks beyond it keep their tensors in other files.
 const MAX_BYTES: usize = i32::MAX as usize;
+
+/// Reads a model.
+///
+/// Constants are folded, batch norms kept apart, patterns of several nodes made one operator, and paths taken from the
+/// names of weights and nodes. Tensors of sixteen or sixty-four bits become f32; tensors in other files are read if
+/// those are within the model's folder.
+///
+/// # Errors
+/// [`FormatError::OnnxOperators`] with every operator that is missing; [`FormatError::Onnx`] for whatever else is wrong
+/// or not supported, with its node or tensor; [`FormatError::Protobuf`], [`FormatError::Read`], [`FormatError::Model`].
+pub fn read(path: impl AsRef<Path>) -> Result<Model> {
+    let path = path.as_ref();
+    import::model(&load::file(path)?, &Folder::of(path), &path.display().to_string())
+}
+
+/// Reads a model from memory; `name` stands for the file in errors. Tensors in other files are not read.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Model> {
+    import::model(&load::bytes_of(bytes.into(), name)?, &Folder::none(), name)
+}
 
 /// Writes a model, complete or not at all (see [`atomic::write`](crate::atomic::write)).
 ///

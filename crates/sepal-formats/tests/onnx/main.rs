@@ -2,3 +2,4 @@
 
 mod export;
 mod models;
+mod round_trip;
