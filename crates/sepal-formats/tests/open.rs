@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::model;
-use sepal_formats::{FormatError, native, npy, open, run_weights};
+use sepal_formats::{FormatError, native, npy, onnx, open, run_weights};
 use sepal_graph::{Meta, Model, Tensor};
 
 #[test]
@@ -35,8 +35,6 @@ fn content_decides_and_the_name_only_helps() {
         ("a.safetensors", &b"PK\x03\x04 a zip"[..], "PyTorch"),
         ("b", b"\x80\x02\x8a\x0al\xfc\x9cF", "PyTorch"),
         ("c", b"\x89HDF\r\n\x1a\n\0\0\0\0", "HDF5"),
-        ("d", b"\x08\x08\x12\x07pytorch", "ONNX"),
-        ("e.onnx", b"?", "ONNX"),
         ("f.PTH", b"", "PyTorch"),
         ("g.keras", b"?", "Keras"),
     ] {
@@ -47,6 +45,10 @@ fn content_decides_and_the_name_only_helps() {
         assert!(matches!(error, FormatError::NotRead { .. }) && text.contains(what), "{name}: {text}");
         assert!(text.contains(".safetensors") && text.contains("training run"), "{text}");
     }
+    onnx::write(&model(), &odd, &Default::default()).unwrap();
+    assert_eq!(open(&odd).unwrap(), model());
+    fs::write(&odd, b"?").unwrap();
+    assert!(matches!(open(&odd).unwrap_err(), FormatError::Protobuf { .. }));
     let path = dir.path().join("x.npy");
     npy::write(&path, &Tensor::full(vec![2], 1.0).unwrap()).unwrap();
     assert!(open(&path).unwrap_err().to_string().contains("NumPy"));

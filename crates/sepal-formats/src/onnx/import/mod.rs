@@ -206,7 +206,7 @@ impl<'a> Importer<'a> {
             at: format!("node `{}` ({})", label(node, index), node.op()),
             reason,
         };
-        let values = match self.outputs(index, node) {
+        let values = match self.outputs(node) {
             Ok(values) => values,
             Err(Fail::Follows) => Vec::new(),
             Err(Fail::Missing(operator)) => {
@@ -225,14 +225,14 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn outputs(&mut self, index: usize, node: &'a NodeProto) -> Res<Vec<Value<'a>>> {
+    fn outputs(&mut self, node: &'a NodeProto) -> Res<Vec<Value<'a>>> {
         if let Some(value) = self.folded(node)? {
             return Ok(vec![value]);
         }
-        if let Some(id) = self.pattern(index, node)? {
+        if let Some(id) = self.pattern(node)? {
             return Ok(vec![Value::Node(id)]);
         }
-        self.lower(index, node)
+        self.lower(node)
     }
 
     /// The graph's value that the network returns, unless something on the way to it is missing.

@@ -16,14 +16,14 @@ pub(super) fn near(value: f32, number: f32) -> bool {
 
 impl<'a> Importer<'a> {
     /// The operator that ends at this node, if one does.
-    pub(super) fn pattern(&mut self, _: usize, node: &'a NodeProto) -> Res<Option<NodeId>> {
+    pub(super) fn pattern(&mut self, node: &'a NodeProto) -> Res<Option<NodeId>> {
         if !matches!(node.op(), "Mul" | "Div") {
             return Ok(None);
         }
-        if let Some((x, act)) = self.activation(node) {
-            if let Some(Value::Node(x)) = self.value(x).cloned() {
-                return self.add(node, act, &[x], Vec::new()).map(Some);
-            }
+        if let Some((x, act)) = self.activation(node)
+            && let Some(Value::Node(x)) = self.value(x).cloned()
+        {
+            return self.add(node, act, &[x], Vec::new()).map(Some);
         }
         if node.op() == "Div" { self.standardised(node) } else { Ok(None) }
     }
@@ -65,8 +65,9 @@ impl<'a> Importer<'a> {
         if let Some((product, factor)) = self.scaled(node) {
             if let Some(inner) = self.maker(product, "Mul") {
                 for [x, gate] in Self::pairs(inner)? {
-                    if let Some((act, by)) = self.gate(gate, x).filter(|(_, by)| near(factor, *by)) {
-                        debug_assert!(by > 0.0);
+                    if let Some((act, by)) = self.gate(gate, x)
+                        && near(factor, by)
+                    {
                         return Some((x, act));
                     }
                 }
@@ -219,7 +220,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Σ g_d·x_d, as our export writes it: every term times an element of one gate.
-    pub(super) fn gated_sum(&mut self, _: usize, node: &'a NodeProto) -> Res<Option<NodeId>> {
+    pub(super) fn gated_sum(&mut self, node: &'a NodeProto) -> Res<Option<NodeId>> {
         let mut terms = Vec::with_capacity(node.input.len());
         let mut gate = None;
         for (d, name) in node.input.iter().enumerate() {

@@ -70,8 +70,8 @@ impl<'a> Importer<'a> {
         self.constant_node(constant, dims)
     }
 
-    pub(super) fn sum(&mut self, index: usize, node: &'a NodeProto) -> Res<NodeId> {
-        if let Some(id) = self.gated_sum(index, node)? {
+    pub(super) fn sum(&mut self, node: &'a NodeProto) -> Res<NodeId> {
+        if let Some(id) = self.gated_sum(node)? {
             return Ok(id);
         }
         let mut sum = self.input(node, 0)?;

@@ -126,8 +126,7 @@ impl<'a> Importer<'a> {
         let made = self.built.get(x)?;
         let mut params = made.params.clone();
         let inputs = made.inputs.clone();
-        let add =
-            |importer: &mut Self, op: sepal_graph::Op, params| importer.add(node, op, &inputs, params).map(Some);
+        let add = |importer: &mut Self, op: sepal_graph::Op, params| importer.add(node, op, &inputs, params).map(Some);
         match (node.op(), made.op.clone()) {
             ("Add", sepal_graph::Op::Linear(linear)) if !linear.bias => {
                 params.push(Param::of("bias", constant.clone()));

@@ -79,7 +79,7 @@ pub(super) const OPERATORS: &[&str] = &[
 
 impl<'a> Importer<'a> {
     /// Makes operators of the graph of a node.
-    pub(super) fn lower(&mut self, index: usize, node: &'a NodeProto) -> Res<Vec<Value<'a>>> {
+    pub(super) fn lower(&mut self, node: &'a NodeProto) -> Res<Vec<Value<'a>>> {
         let id = match node.op() {
             "Split" => return self.split(node),
             "Conv" => self.conv(node)?,
@@ -105,7 +105,7 @@ impl<'a> Importer<'a> {
             "Clip" => self.clip(node)?,
             "Min" | "Max" => self.bound(node)?,
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
-            "Sum" => self.sum(index, node)?,
+            "Sum" => self.sum(node)?,
             "Pow" => self.power(node)?,
             "Neg" => {
                 let x = self.input(node, 0)?;
