@@ -2,7 +2,7 @@
 
 use sepal_graph::{
     Activation, Builder, ColorOrder, Conv2d, Error, Filter, Graph, Meta, Model, Preprocessing, Resize, Role, Shape,
-    Tensor, Weights,
+    Task, Tensor, Weights,
 };
 
 fn graph(extra: bool) -> Graph {
@@ -196,4 +196,16 @@ fn metadata_round_trip_and_are_checked() {
     assert!(bad(&|p| p.std[1] = 0.0).contains("std"));
     assert!(bad(&|p| p.mean[2] = f32::NAN).contains("mean"));
     assert!(bad(&|p| p.resize = Resize::ShortSide { crop_pct: 0.0 }).contains("crop_pct"));
+}
+
+#[test]
+fn a_segmenters_output_is_a_map() {
+    let mut b = Builder::new("net");
+    let x = b.input("input", Shape::chw(3, 4, 4).unwrap()).unwrap();
+    let y = b.global_avg_pool("pool", x).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+    let meta = Meta { task: Task::Segment, ..Meta::default() };
+    let error = meta.check(&graph).unwrap_err().to_string();
+    assert!(error.contains("a segmenter's output is a map of classes, not 3"), "{error}");
+    assert_eq!(Meta::default().check(&graph), Ok(()));
 }

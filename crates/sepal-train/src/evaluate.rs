@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sepal_data::{Dataset, LastBatch, Loader, LoaderOptions, Pipeline};
-use sepal_graph::{Graph, Meta, Model};
+use sepal_graph::{Graph, Meta, Model, Task};
 use sepal_kernels::Level;
 use sepal_kernels::pool::Pool;
 use sepal_runtime::{CompileOptions, compile, session};
@@ -89,6 +89,12 @@ pub fn evaluate(
 pub(crate) fn check_fit(graph: &Graph, meta: &Meta, dataset: &dyn Dataset) -> Result<()> {
     let output = graph.output_shape()?;
     let classes = dataset.classes().len();
+    if meta.task == Task::Segment || output.rank() != 1 {
+        return Err(Error::Mismatch(format!(
+            "the network's output is {output}, a score per class for every place of a map, but the data have one class \
+             for each picture; a classifier's output is a score per class"
+        )));
+    }
     if output.elements() != classes {
         return Err(Error::Mismatch(format!(
             "the network has {} outputs, but the data have {classes} classes",

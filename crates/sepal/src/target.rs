@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sepal_graph::{Graph, Meta, Model, Shape, Weights};
+use sepal_graph::{Graph, Meta, Model, Shape, Task, Weights};
 use sepal_zoo::Spec;
 
 use crate::args::{self, Size};
@@ -48,7 +48,7 @@ impl Target {
             Opened::Spec(spec) => {
                 let graph = self.build(&spec, classes)?;
                 let weights = Weights::init(&graph, seed)?;
-                Ok(Model::new(graph, weights, Meta::default())?)
+                Ok(Model::new(graph, weights, Meta { task: spec.network().task, ..Meta::default() })?)
             }
             Opened::File(model) => {
                 let Model { graph, weights, meta } = *model;
@@ -106,6 +106,17 @@ pub(crate) fn open_model(path: &Path) -> Result<Model> {
             false => failure,
         }
     })
+}
+
+/// Refuses a network that does not say what a whole picture shows.
+pub(crate) fn expect_classifier(model: &Model) -> Result {
+    let output = model.graph.output_shape()?;
+    if model.meta.task == Task::Classify && output.rank() == 1 {
+        return Ok(());
+    }
+    let name = &model.graph.name;
+    Err(Failure::failed(format!("`{name}` is no classifier: its output is {output}, scores for every place of a map"))
+        .hint("`sepal run` writes them as a tensor"))
 }
 
 /// The model file that a path stands for: itself, or the weights of a run folder.

@@ -14,7 +14,7 @@ use crate::args;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, log};
 use crate::progress::Progress;
-use crate::target::open_model;
+use crate::target::{expect_classifier, open_model};
 use crate::threads::Threads;
 
 /// Measure a model on labelled pictures: accuracy, loss, a row for each class, confusion matrix
@@ -83,6 +83,7 @@ struct Class<'a> {
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     let model = open_model(&args.file)?;
+    expect_classifier(&model).map_err(|f| f.context(args.file.display()))?;
     let set = open(args.data.as_deref(), &model)?;
     for note in &set.notes {
         log(format!("note: {note}"));

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{Output, log};
 use crate::pictures;
 use crate::progress::Progress;
-use crate::target::open_model;
+use crate::target::{expect_classifier, open_model};
 use crate::threads::Threads;
 
 /// Say what is in pictures
@@ -140,6 +140,7 @@ pub(crate) struct Predictor {
 impl Predictor {
     /// Compiles `model` for one picture at a time.
     pub(crate) fn new(model: &Model, threads: Threads) -> Result<Self> {
+        expect_classifier(model)?;
         let Some(stored) = &model.meta.preprocessing else {
             return Err(Failure::failed("the file does not say how pictures become its input")
                 .hint("`sepal run` takes tensors that are prepared already"));

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sepal::Tensor;
 use sepal::formats::{npy, tensors};
+use sepal::{Meta, Model, Tensor, Weights};
 use tempfile::TempDir;
 
-use crate::support::{SIZE, model_file, sepal};
+use crate::support::{SIZE, model_file, photos, sepal};
 
 /// A copy of the model file whose tensors `change` has changed.
 fn changed(file: &Path, name: &str, change: impl FnOnce(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> PathBuf {
@@ -93,4 +93,22 @@ fn pictures_that_do_not_match_anything() {
     sepal("predict", &[&file, &empty.join("*.jpg")]).fails(1, &["no file matches"]);
     sepal("eval", &[&file]).fails(2, &["embedded sample"]);
     sepal("eval", &[&file, &empty]).fails(1, &["the folder is empty"]);
+}
+
+#[test]
+fn segmenters_are_no_classifiers() {
+    let dir = TempDir::new().unwrap();
+    let graph = sepal::zoo::build(&"espnet_c:p=1,q=1".parse().unwrap(), Some([SIZE; 2]), 2).unwrap();
+    let weights = Weights::init(&graph, 0).unwrap();
+    let meta = Meta { task: sepal::graph::Task::Segment, ..Meta::default() };
+    let file = dir.path().join("scenes.safetensors");
+    sepal::formats::native::write(&Model::new(graph, weights, meta).unwrap(), &file).unwrap();
+    let photos = photos();
+    let says: &[&str] = &["scenes.safetensors", "is no classifier", "2×2×2", "`sepal run`"];
+    sepal("predict", &[&file, &photos.path().join("test/red/0.png")]).fails(1, says);
+    sepal("eval", &[&file, photos.path()]).fails(1, says);
+    let out = dir.path().join("run");
+    sepal("train --model espnet_c:p=1,q=1 --size 16 --epochs 1 --out", &[&out, photos.path()])
+        .fails(1, &["a score per class for every place"]);
+    assert!(!out.exists());
 }

@@ -55,7 +55,8 @@ pub(super) fn new(args: &Args) -> Result<Started> {
             if taken.anew.is_empty() { String::new() } else { format!("; starting anew: {}", taken.anew.join(", ")) };
         log(format!("took {} tensors from {}{anew}", taken.tensors, path.display()));
     }
-    let meta = Meta { provenance: provenance(&recipe, &data, args), ..Meta::default() };
+    let task = spec.network().task;
+    let meta = Meta { task, provenance: provenance(&recipe, &data, args), ..Meta::default() };
     let model = Model::new(graph, weights, meta)?;
 
     let folder = match &args.from.out {
