@@ -56,7 +56,7 @@ pub(crate) fn takes_pixels(program: &Program) -> bool {
     let input = program.input;
     let by_convolution = |kind: &Kind, inputs: &[usize]| match kind {
         Kind::Conv(filters) => filters.conv.groups == 1 && !filters.is_depthwise() && inputs.get(1) != Some(&input),
-        Kind::Identity | Kind::Apply(_) | Kind::Add | Kind::Pool(_) | Kind::GlobalAverage | Kind::Flatten => false,
+        _ => false,
     };
     let mut readers = program.steps.iter().filter(|step| step.inputs.contains(&input));
     program.values[input].dims().c < LANES

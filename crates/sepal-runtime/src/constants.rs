@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use sepal_kernels::pool::Serial;
-use sepal_kernels::{Buffer, Conv, Exec, LANES, Level, conv, depthwise};
+use sepal_kernels::{Buffer, Conv, Dims, Exec, LANES, Level, conv, depthwise, from_nchw};
 
 /// The constants of a plan while it is made: first every part gets its place, then all are filled.
 #[derive(Default)]
@@ -15,10 +15,14 @@ pub(crate) struct Constants {
 enum Part {
     /// Weights to be packed for the general kernels.
     Conv(Conv, Vec<f32>),
+    /// Weights to be packed for transposed convolutions.
+    Transposed(Conv, Vec<f32>),
     /// Weights to be packed for the depthwise kernels.
     Depthwise(Conv, Vec<f32>),
     /// One value per channel, zeros up to whole blocks.
     Channels(Vec<f32>),
+    /// A map, in the order C, H, W.
+    Map(Dims, Vec<f32>),
 }
 
 impl Constants {
@@ -30,6 +34,16 @@ impl Constants {
     /// Place for the packed weights of a depthwise convolution.
     pub(crate) fn depthwise(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
         self.push(depthwise::packed_len(&geometry), Part::Depthwise(geometry, weight))
+    }
+
+    /// Place for the packed weights of a transposed convolution.
+    pub(crate) fn transposed(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
+        self.push(conv::packed_back_len(&geometry), Part::Transposed(geometry, weight))
+    }
+
+    /// Place for a map in channel blocks.
+    pub(crate) fn map(&mut self, dims: Dims, values: Vec<f32>) -> Range<usize> {
+        self.push(dims.len(), Part::Map(dims, values))
     }
 
     /// Place for one value per channel, padded to whole blocks.
@@ -53,6 +67,8 @@ impl Constants {
             let to = &mut buffer[range];
             match part {
                 Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
+                Part::Transposed(geometry, weight) => conv::pack_back(exec, &geometry, &weight, to),
+                Part::Map(dims, values) => from_nchw(dims, &values, to),
                 Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),
                 Part::Channels(values) => to[..values.len()].copy_from_slice(&values),
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sepal_graph::{Activation, Shape};
+use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling;
 
 use crate::plan::{Plan, Step};
@@ -62,7 +63,19 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
 fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
     let (macs, weights) = match &step.task {
         Task::Conv(filters) | Task::Depthwise(filters) => (filters.conv.macs(), filters.packed.len()),
-        Task::Apply { .. } | Task::Add | Task::Pool(_) | Task::GlobalAverage | Task::Flatten => (0, 0),
+        Task::Transposed { conv, packed, .. } => (conv.macs(), packed.len()),
+        Task::Apply { .. }
+        | Task::Binary(_)
+        | Task::Scale
+        | Task::GatedSum
+        | Task::Pool(_)
+        | Task::GlobalAverage
+        | Task::Softmax
+        | Task::LayerNorm { .. }
+        | Task::Channels(_)
+        | Task::Resample(_)
+        | Task::Gather(_)
+        | Task::Constant { .. } => (0, 0),
     };
     let shape = |value: &usize| plan.shapes[*value].clone();
     let inputs: Vec<Shape> = step.inputs.iter().map(shape).collect();
@@ -90,7 +103,19 @@ fn kind(task: &Task) -> String {
                 affine.into_iter().chain(act.function.as_ref().map(Activation::to_string)).collect();
             parts.join(" + ")
         }
-        Task::Add => "add".into(),
+        Task::Transposed { conv, bias, .. } => {
+            let bias = if bias.is_some() { " + bias" } else { "" };
+            format!("transposed conv {}{bias}", window(conv.kernel, conv.stride))
+        }
+        Task::Binary(op) => match op {
+            Binary::Add => "add",
+            Binary::Subtract => "subtract",
+            Binary::Multiply => "multiply",
+            Binary::Divide => "divide",
+        }
+        .into(),
+        Task::Scale => "scale".into(),
+        Task::GatedSum => "gated sum".into(),
         Task::Pool(pool) => {
             let name = match pool.kind {
                 pooling::Kind::Max => "max pool",
@@ -99,7 +124,12 @@ fn kind(task: &Task) -> String {
             format!("{name} {}", window(pool.kernel, pool.stride))
         }
         Task::GlobalAverage => "global average".into(),
-        Task::Flatten => "flatten".into(),
+        Task::Softmax => "softmax".into(),
+        Task::LayerNorm { .. } => "layer norm".into(),
+        Task::Channels(_) => "channels".into(),
+        Task::Resample(_) => "resample".into(),
+        Task::Gather(_) => "rearrange".into(),
+        Task::Constant { .. } => "constant".into(),
     }
 }
 

@@ -23,14 +23,6 @@ pub enum RuntimeError {
         /// Paths of all of them.
         paths: Vec<String>,
     },
-    /// There is no kernel for an operator.
-    #[error("node `{path}`: {what} cannot be run yet")]
-    Unsupported {
-        /// The node's path.
-        path: String,
-        /// What it is, such as an operator's name.
-        what: String,
-    },
     /// A tensor does not fit the address space.
     #[error("node `{path}`: a value of {shape} does not fit the address space, use a smaller input")]
     TooLarge {

@@ -1,8 +1,13 @@
 //! The lowered network: steps on channel-blocked values, which the passes rewrite.
 
-use sepal_graph::{Activation, Shape};
+use sepal_graph::Activation;
+use sepal_kernels::arrange::Taps;
+use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::{Conv, Dims};
+
+use crate::rearrange::Rearrange;
+use crate::view::View;
 
 /// Index into [`Program::values`].
 pub(crate) type ValueId = usize;
@@ -21,19 +26,14 @@ pub(crate) struct Program {
 pub(crate) struct Value {
     /// Path of the node it stands for.
     pub(crate) path: String,
-    /// Shape for one image.
-    pub(crate) shape: Shape,
+    /// Shape for one image, and how it lies in memory.
+    pub(crate) view: View,
 }
 
 impl Value {
-    /// Sizes for one image: the first dimension is the channels, the last ones are the width.
+    /// Sizes in memory for one image.
     pub(crate) fn dims(&self) -> Dims {
-        match *self.shape.dims() {
-            [c, h, w] => Dims::new(1, c, h, w),
-            [c, h, ref rest @ ..] => Dims::new(1, c, h, rest.iter().product()),
-            [c] => Dims::new(1, c, 1, 1),
-            [] => Dims::new(1, 1, 1, 1),
-        }
+        self.view.dims()
     }
 }
 
@@ -56,14 +56,66 @@ pub(crate) enum Kind {
     Conv(Filters),
     /// `act(scale·x + shift)` per channel.
     Apply(Apply),
-    /// The sum of two values.
-    Add,
+    /// A transposed convolution.
+    Transposed(Transposed),
+    /// Arithmetic on two values that lie alike.
+    Binary(Binary),
+    /// The first value times the second, one number per channel.
+    Scale,
+    /// The second value and those after it, each times its element of the first, summed.
+    GatedSum,
     /// Maximum or mean over a window; sizes for one image.
     Pool(Pool),
     /// Mean over all pixels.
     GlobalAverage,
-    /// A map of several pixels as a vector, in the order C, H, W.
-    Flatten,
+    /// Softmax over the channels of each pixel.
+    Softmax,
+    /// Layer norm over the channels of each pixel.
+    LayerNorm(LayerNorm),
+    /// Channels side by side: parts in ascending order that make up the whole.
+    Channels(Vec<Part>),
+    /// Pixels of pixels.
+    Resample(Taps),
+    /// Elements in other places.
+    Rearrange(Rearrange),
+    /// A value of the network itself, in the order of channels and pixels.
+    Constant(Vec<f32>),
+}
+
+/// Some channels of a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// The first of them.
+    pub(crate) at: usize,
+    pub(crate) count: usize,
+    pub(crate) from: Origin,
+}
+
+/// Where channels come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Origin {
+    /// Channels of input `index` of the step, from `first` on.
+    Input { index: usize, first: usize },
+    /// Nowhere: they have this value.
+    Value(f32),
+}
+
+/// A layer norm's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LayerNorm {
+    /// Scale and shift.
+    pub(crate) affine: Option<(Vec<f32>, Vec<f32>)>,
+    pub(crate) eps: f32,
+}
+
+/// A transposed convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Transposed {
+    /// Sizes for one image of the convolution that is transposed: from the result to what is read.
+    pub(crate) conv: Conv,
+    /// In the order I, O/groups, kH, kW.
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Option<Vec<f32>>,
 }
 
 /// A convolution with what is fused into it: `act(filters(x) + bias + add)`.

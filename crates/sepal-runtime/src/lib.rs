@@ -48,8 +48,11 @@ mod lower;
 mod passes;
 mod placement;
 mod plan;
+mod rearrange;
 mod session;
+pub mod taps;
 mod task;
+mod view;
 
 pub use describe::StepInfo;
 pub use error::{Result, RuntimeError};

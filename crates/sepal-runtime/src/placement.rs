@@ -41,7 +41,7 @@ impl Placement {
             let channels = place.dims.c.next_multiple_of(16);
             let floats = (place.dims.h * place.dims.w + 1).checked_mul(channels);
             if floats.is_none_or(|floats| floats > MAX_FLOATS) {
-                return Err(RuntimeError::TooLarge { path: value.path.clone(), shape: value.shape.clone() });
+                return Err(RuntimeError::TooLarge { path: value.path.clone(), shape: value.view.shape.clone() });
             }
         }
         let alive = lifetimes(program);

@@ -53,7 +53,7 @@ pub struct Plan {
 pub(crate) struct Step {
     pub(crate) path: String,
     pub(crate) task: Task,
-    /// Values read, one or two.
+    /// Values read.
     pub(crate) inputs: Vec<usize>,
     /// Value written.
     pub(crate) output: usize,
@@ -101,14 +101,15 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
     let boundary = |path: String, shape, value: usize| Boundary { path, shape, place: places[value].clone() };
     let input = boundary(program.values[program.input].path.clone(), input_shape, program.input);
     let output = boundary(output_path, output_shape, program.output);
-    let shapes = program.values.into_iter().map(|value| value.shape).collect();
     let mut constants = Constants::default();
     let mut steps = Vec::with_capacity(program.steps.len());
     for step in program.steps {
-        if let Some(task) = Task::new(step.kind, &mut constants) {
+        let dims = program.values[step.output].dims();
+        if let Some(task) = Task::new(step.kind, dims, &mut constants) {
             steps.push(Step { path: step.path, task, inputs: step.inputs, output: step.output });
         }
     }
+    let shapes = program.values.into_iter().map(|value| value.view.shape).collect();
     Ok(Plan {
         level,
         max_batch: batch,
@@ -163,10 +164,9 @@ impl Plan {
     /// Runs step `index` on `n` images.
     pub(crate) fn run_step(&self, index: usize, exec: Exec<'_>, n: usize, arena: &mut Buffer, scratch: &mut [f32]) {
         let step = &self.steps[index];
-        let first = step.inputs[0];
-        let second = step.inputs.get(1).copied().unwrap_or(first);
-        let places = [first, second, step.output].map(|value| &self.places[value]);
-        step.task.run(exec, n, Operands { places, arena, scratch }, &self.constants);
+        let (inputs, output) = (&step.inputs[..], step.output);
+        let operands = Operands { places: &self.places, inputs, output, n, arena, scratch };
+        step.task.run(exec, operands, &self.constants);
     }
 }
 

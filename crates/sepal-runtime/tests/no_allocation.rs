@@ -5,7 +5,7 @@
 use std::alloc::System;
 use std::sync::Arc;
 
-use sepal_graph::{Meta, Model, Weights};
+use sepal_graph::{Graph, Meta, Model, Weights};
 use sepal_kernels::pool::ThreadPool;
 use sepal_runtime::{CompileOptions, compile, session};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -15,7 +15,24 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
     let spec: sepal_zoo::Spec = "mobilenet_v1:width=0.25,activation=prelu".parse().unwrap();
-    let graph = sepal_zoo::build(&spec, Some([64, 64]), 10).unwrap();
+    check(sepal_zoo::build(&spec, Some([64, 64]), 10).unwrap());
+    // Between them, every kind of step.
+    let names = [
+        "encoder and decoder",
+        "bilinear decoder",
+        "ConvNeXt block",
+        "squeeze and excite, hard_sigmoid",
+        "depthwise kernels shared by a gate",
+        "halves, one filtered, shuffled",
+        "shortcut of pooled pixels and added channels",
+        "self-attention without heads",
+    ];
+    let cases: Vec<_> = sepal_testing::cases().into_iter().filter(|case| names.contains(&&*case.name)).collect();
+    assert_eq!(cases.len(), names.len());
+    cases.into_iter().for_each(|case| check(case.graph));
+}
+
+fn check(graph: Graph) {
     let weights = Weights::init(&graph, 3).unwrap();
     let model = Model::new(graph, weights, Meta::default()).unwrap();
     let plan = Arc::new(compile(&model, &CompileOptions { batch: 2, ..CompileOptions::default() }).unwrap());

@@ -3,27 +3,17 @@
 use sepal_graph::Activation;
 
 use super::Lowering;
-use crate::error::{Result, RuntimeError};
-use crate::ir::{Act, Apply, Kind};
+use crate::error::Result;
+use crate::ir::{Act, Apply, Kind, ValueId};
 
-pub(super) fn activation(lowering: &mut Lowering<'_>, op: Activation) -> Result<Kind> {
-    let slopes = match op {
-        Activation::Prelu => lowering.param("weight")?,
-        Activation::Relu
-        | Activation::Relu6
-        | Activation::Elu { .. }
-        | Activation::Silu
-        | Activation::HardSwish
-        | Activation::HardSigmoid
-        | Activation::Sigmoid => Vec::new(),
-        Activation::Tanh
-        | Activation::LeakyRelu { .. }
-        | Activation::Gelu
-        | Activation::GeluTanh
-        | Activation::Mish
-        | Activation::Clip { .. } => {
-            return Err(RuntimeError::Unsupported { path: lowering.node.path.clone(), what: op.to_string() });
-        }
-    };
-    Ok(Kind::Apply(Apply { affine: None, act: Act { function: Some(op), slopes } }))
+pub(super) fn activation(lowering: &mut Lowering<'_>, op: Activation) -> Result<ValueId> {
+    let mut input = lowering.input();
+    let mut slopes = Vec::new();
+    if op == Activation::Prelu {
+        // A slope for each element of the first dimension.
+        input = lowering.led_by(input, 0);
+        slopes = lowering.param("weight")?;
+    }
+    let apply = Apply { affine: None, act: Act { function: Some(op), slopes } };
+    Ok(lowering.map(Kind::Apply(apply), input))
 }

@@ -4,10 +4,11 @@ use sepal_graph::BatchNorm;
 
 use super::Lowering;
 use crate::error::Result;
-use crate::ir::{Act, Apply, Kind};
+use crate::ir::{Act, Apply, Kind, ValueId};
 
 /// `γ·(x − μ)/√(σ² + ε) + β` as `scale·x + shift`, computed in f64.
-pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<Kind> {
+pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<ValueId> {
+    let input = lowering.led_by(lowering.input(), 0);
     let (mean, var) = (lowering.param("running_mean")?, lowering.param("running_var")?);
     let (gamma, beta) =
         if op.affine { (lowering.param("weight")?, lowering.param("bias")?) } else { Default::default() };
@@ -20,5 +21,5 @@ pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<
         scales.push(scale as f32);
         shifts.push((beta - f64::from(mean) * scale) as f32);
     }
-    Ok(Kind::Apply(Apply { affine: Some((scales, shifts)), act: Act::default() }))
+    Ok(lowering.map(Kind::Apply(Apply { affine: Some((scales, shifts)), act: Act::default() }), input))
 }

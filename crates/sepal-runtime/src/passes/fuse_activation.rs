@@ -25,9 +25,7 @@ fn epilogue(kind: &mut Kind) -> Option<&mut Act> {
     let act = match kind {
         Kind::Conv(filters) => &mut filters.act,
         Kind::Apply(apply) => &mut apply.act,
-        Kind::Identity | Kind::Add | Kind::Pool(_) | Kind::GlobalAverage | Kind::Flatten => {
-            return None;
-        }
+        _ => return None,
     };
     act.is_none().then_some(act)
 }

@@ -4,6 +4,8 @@
 //! to the place of the sum, where its other term is there too. Of two such convolutions the later
 //! one is taken: the earlier one's output is what the arena holds anyway.
 
+use sepal_kernels::elementwise::Binary;
+
 use crate::ir::{Kind, Program, Step};
 
 pub(super) fn run(program: &mut Program) {
@@ -12,7 +14,7 @@ pub(super) fn run(program: &mut Program) {
     let mut gone = vec![false; program.steps.len()];
     for index in 0..program.steps.len() {
         let step = &program.steps[index];
-        if step.kind != Kind::Add {
+        if step.kind != Kind::Binary(Binary::Add) {
             continue;
         }
         let fitting =

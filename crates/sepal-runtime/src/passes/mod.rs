@@ -8,12 +8,15 @@ mod drop_identity;
 mod flatten_linear;
 mod fuse_activation;
 mod fuse_add;
+mod fuse_rearrange;
 
 use crate::ir::Program;
 
 /// All passes in their order. Sums are fused before activations: the activation of a residual
 /// block comes after its sum, and so fuses into the same convolution.
 pub(crate) fn run(program: &mut Program) {
+    drop_identity::run(program);
+    fuse_rearrange::run(program);
     drop_identity::run(program);
     flatten_linear::run(program);
     drop_dead::run(program);

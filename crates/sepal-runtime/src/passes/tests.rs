@@ -1,4 +1,7 @@
-use sepal_graph::{Activation, Builder, Conv2d, Meta, Model, NodeId, Result, Shape, Weights};
+use sepal_graph::{
+    Activation, Builder, Constant, Conv2d, Divide, GlobalAvgPool, LayerNorm, Meta, Model, NodeId, Reshape, Result,
+    Shape, Slice, Subtract, Transpose, Weights,
+};
 
 use crate::ir::{Kind, Program};
 use crate::lower::lower;
@@ -160,4 +163,107 @@ fn what_the_output_does_not_need_is_not_run() {
         b.linear("fc", x, 2)
     });
     assert_eq!(paths(&program), ["fc"]);
+}
+
+fn reshape(b: &mut Builder, name: &str, x: NodeId, shape: &[i64]) -> Result<NodeId> {
+    b.node(name, Reshape { shape: shape.to_vec() }, &[x])
+}
+
+fn transpose(b: &mut Builder, name: &str, x: NodeId, order: &[usize]) -> Result<NodeId> {
+    b.node(name, Transpose { order: order.to_vec() }, &[x])
+}
+
+#[test]
+fn channels_shuffled_by_way_of_groups_are_one_step() {
+    let program = program(|b, x| {
+        let x = reshape(b, "groups", x, &[2, 2, 6, 6])?;
+        let x = transpose(b, "swap", x, &[1, 0, 2, 3])?;
+        reshape(b, "channels", x, &[4, 6, 6])
+    });
+    assert_eq!(paths(&program), ["channels"]);
+    assert_eq!(program.steps[0].inputs, [program.input]);
+    assert!(matches!(program.steps[0].kind, Kind::Rearrange(_)));
+}
+
+#[test]
+fn there_and_back_is_nothing() {
+    let program = program(|b, x| {
+        let x = reshape(b, "groups", x, &[2, 2, 6, 6])?;
+        let x = reshape(b, "pixels", x, &[2, 12, 6])?;
+        reshape(b, "channels", x, &[4, 6, 6])
+    });
+    assert!(program.steps.is_empty());
+    assert_eq!(program.output, program.input);
+}
+
+#[test]
+fn tokens_of_pixels_move_nothing() {
+    let program = program(|b, x| {
+        let y = transpose(b, "last", x, &[1, 2, 0])?;
+        let y = reshape(b, "tokens", y, &[36, 4])?;
+        let y = b.node("norm", LayerNorm::default(), &[y])?;
+        let y = b.linear("fc1", y, 9)?;
+        let y = b.activation("act", y, Activation::Gelu)?;
+        let y = b.linear("fc2", y, 4)?;
+        let y = reshape(b, "pixels", y, &[6, 6, 4])?;
+        let y = transpose(b, "first", y, &[2, 0, 1])?;
+        b.add("add", x, y)
+    });
+    assert_eq!(paths(&program), ["norm", "fc1", "fc2"]);
+    let Kind::Conv(filters) = &program.steps[2].kind else { panic!("{:?}", program.steps[2]) };
+    assert!(filters.add);
+}
+
+#[test]
+fn arithmetic_with_a_constant_per_channel_is_an_affine_map() {
+    let program = program(|b, x| {
+        let mut constant = |name: &str, shape: &[usize]| {
+            b.node(name, Constant { shape: Shape::new(shape.to_vec())?, learnt: false }, &[])
+        };
+        let (scale, number) = (constant("scale", &[4, 1, 1])?, constant("number", &[1, 1, 1])?);
+        let column = constant("column", &[1, 1, 6])?;
+        let x = b.multiply("multiply", x, scale)?;
+        let x = b.node("subtract", Subtract {}, &[number, x])?;
+        let x = b.activation("act", x, Activation::Relu)?;
+        let x = b.node("divide", Divide {}, &[x, number])?;
+        b.add("add", x, column)
+    });
+    // The column is repeated, as no channel has one value.
+    assert_eq!(paths(&program), ["column", "multiply", "subtract", "divide", "add", "add"]);
+    let Kind::Apply(apply) = &program.steps[2].kind else { panic!("{:?}", program.steps[2]) };
+    assert_eq!(apply.affine.as_ref().unwrap().0, [-1.0; 4]);
+    assert_eq!(apply.act.function, Some(Activation::Relu));
+    assert!(matches!(program.steps[4].kind, Kind::Rearrange(_)) && matches!(program.steps[5].kind, Kind::Binary(_)));
+}
+
+#[test]
+fn a_gate_per_channel_scales() {
+    let program = program(|b, x| {
+        let s = b.node("pool", GlobalAvgPool { keep_dims: true }, &[x])?;
+        let s = b.conv("expand", s, Conv2d::pointwise(4))?;
+        b.multiply("scale", s, x)
+    });
+    assert_eq!(paths(&program), ["pool", "expand", "scale"]);
+    assert_eq!((&program.steps[2].kind, program.steps[2].inputs[0]), (&Kind::Scale, program.input));
+}
+
+#[test]
+fn a_convolution_of_one_pixel_is_not_taken_for_a_linear_layer() {
+    let program = program(|b, x| {
+        let x = reshape(b, "pixel", x, &[144, 1, 1])?;
+        b.conv("depthwise", x, Conv2d::depthwise(144, 3).same())
+    });
+    assert_eq!(paths(&program), ["pixel", "depthwise"]);
+}
+
+#[test]
+fn a_reshaped_map_keeps_its_size_for_whoever_reads_windows() {
+    let program = program(|b, x| {
+        let x = reshape(b, "wide", x, &[4, 4, 9])?;
+        let x = b.node("slice", Slice { axis: 1, start: 1, end: 3, step: 1 }, &[x])?;
+        b.conv("conv", x, Conv2d::standard(2, 3).same())
+    });
+    assert_eq!(paths(&program), ["slice", "conv"]);
+    let Kind::Resample(taps) = &program.steps[0].kind else { panic!("{:?}", program.steps[0]) };
+    assert_eq!((taps.from(), taps.to()), ([4, 9], [2, 9]));
 }

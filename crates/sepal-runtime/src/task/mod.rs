@@ -1,15 +1,19 @@
 //! Steps as they run: kernel, operands' places, constants' places.
 
+mod run;
+
 use std::ops::Range;
 
 use sepal_graph::Activation;
+use sepal_kernels::arrange::{Gather, Taps};
+use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
-use sepal_kernels::{
-    Act, Buffer, Conv, Dims, Epilogue, Exec, Input, LANES, Source, conv, depthwise, elementwise, pooling,
-};
+use sepal_kernels::{Act, Conv, Dims, Epilogue, Smooth, conv, depthwise};
 
 use crate::constants::Constants;
-use crate::ir;
+use crate::ir::{self, Part};
+
+pub(crate) use run::Operands;
 
 /// A value's place in the arena.
 #[derive(Clone, Debug)]
@@ -45,15 +49,35 @@ impl Place {
 pub(crate) enum Task {
     Conv(Filters),
     Depthwise(Filters),
+    Transposed {
+        /// The convolution that is transposed, for one image.
+        conv: Conv,
+        packed: Range<usize>,
+        bias: Option<Range<usize>>,
+    },
     Apply {
         affine: Option<[Range<usize>; 2]>,
         act: Activate,
     },
-    Add,
+    Binary(Binary),
+    Scale,
+    GatedSum,
     /// Sizes for one image.
     Pool(Pool),
     GlobalAverage,
-    Flatten,
+    Softmax,
+    LayerNorm {
+        affine: Option<[Range<usize>; 2]>,
+        eps: f32,
+    },
+    Channels(Vec<Part>),
+    Resample(Taps),
+    Gather(Gather),
+    Constant {
+        /// Sizes for one image.
+        dims: Dims,
+        values: Range<usize>,
+    },
 }
 
 /// A convolution: its sizes for one image and the places of its constants.
@@ -89,14 +113,12 @@ impl Activate {
             Some(Activation::HardSwish) => Act::HardSwish,
             Some(Activation::HardSigmoid) => Act::HardSigmoid,
             Some(Activation::Sigmoid) => Act::Sigmoid,
-            Some(
-                Activation::Tanh
-                | Activation::LeakyRelu { .. }
-                | Activation::Gelu
-                | Activation::GeluTanh
-                | Activation::Mish
-                | Activation::Clip { .. },
-            ) => unreachable!("refused where it was lowered"),
+            Some(Activation::LeakyRelu { slope }) => Act::LeakyRelu(slope),
+            Some(Activation::Clip { min, max }) => Act::Clip(min, max),
+            Some(Activation::Tanh) => Act::Smooth(Smooth::Tanh),
+            Some(Activation::Gelu) => Act::Smooth(Smooth::Gelu),
+            Some(Activation::GeluTanh) => Act::Smooth(Smooth::GeluTanh),
+            Some(Activation::Mish) => Act::Smooth(Smooth::Mish),
         }
     }
 }
@@ -104,8 +126,7 @@ impl Activate {
 impl Filters {
     /// The convolution of `n` images.
     pub(crate) fn conv(&self, n: usize) -> Conv {
-        let Conv { input, output, .. } = self.conv;
-        Conv { input: Dims { n, ..input }, output: Dims { n, ..output }, ..self.conv }
+        batched(&self.conv, n)
     }
 
     fn epilogue<'a>(&self, constants: &'a [f32], add: &'a [f32]) -> Epilogue<'a> {
@@ -117,9 +138,16 @@ impl Filters {
     }
 }
 
+/// The convolution of `n` images.
+fn batched(conv: &Conv, n: usize) -> Conv {
+    Conv { input: Dims { n, ..conv.input }, output: Dims { n, ..conv.output }, ..*conv }
+}
+
 impl Task {
-    /// The kernel for a step of the lowered network, its constants placed; none for an identity.
-    pub(crate) fn new(kind: ir::Kind, constants: &mut Constants) -> Option<Self> {
+    /// The kernel for a step of the lowered network that writes a value of `dims`, its constants placed; none for
+    /// an identity.
+    pub(crate) fn new(kind: ir::Kind, dims: Dims, constants: &mut Constants) -> Option<Self> {
+        let mut pair = |(scale, shift)| [scale, shift].map(|values| constants.channels(values));
         Some(match kind {
             ir::Kind::Identity => return None,
             ir::Kind::Conv(filters) => {
@@ -130,14 +158,25 @@ impl Task {
                 let filters = Filters { conv, packed, bias, add, act: Activate::new(act, constants) };
                 if depthwise { Self::Depthwise(filters) } else { Self::Conv(filters) }
             }
+            ir::Kind::Transposed(ir::Transposed { conv, weight, bias }) => {
+                let packed = constants.transposed(conv, weight);
+                Self::Transposed { conv, packed, bias: bias.map(|bias| constants.channels(bias)) }
+            }
             ir::Kind::Apply(ir::Apply { affine, act }) => {
-                let affine = affine.map(|(scale, shift)| [constants.channels(scale), constants.channels(shift)]);
+                let affine = affine.map(&mut pair);
                 Self::Apply { affine, act: Activate::new(act, constants) }
             }
-            ir::Kind::Add => Self::Add,
+            ir::Kind::LayerNorm(ir::LayerNorm { affine, eps }) => Self::LayerNorm { affine: affine.map(pair), eps },
+            ir::Kind::Binary(op) => Self::Binary(op),
+            ir::Kind::Scale => Self::Scale,
+            ir::Kind::GatedSum => Self::GatedSum,
             ir::Kind::Pool(pool) => Self::Pool(pool),
             ir::Kind::GlobalAverage => Self::GlobalAverage,
-            ir::Kind::Flatten => Self::Flatten,
+            ir::Kind::Softmax => Self::Softmax,
+            ir::Kind::Channels(parts) => Self::Channels(parts),
+            ir::Kind::Resample(taps) => Self::Resample(taps),
+            ir::Kind::Rearrange(rearrange) => Self::Gather(rearrange.gather()),
+            ir::Kind::Constant(values) => Self::Constant { dims, values: constants.map(dims, values) },
         })
     }
 
@@ -146,69 +185,20 @@ impl Task {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
-            Self::Apply { .. } | Self::Add | Self::Pool(_) | Self::GlobalAverage | Self::Flatten => &|_| 0,
+            Self::Transposed { conv, .. } => &|n| conv::transposed::forward_scratch(&batched(conv, n), threads),
+            Self::Apply { .. }
+            | Self::Binary(_)
+            | Self::Scale
+            | Self::GatedSum
+            | Self::Pool(_)
+            | Self::GlobalAverage
+            | Self::Softmax
+            | Self::LayerNorm { .. }
+            | Self::Channels(_)
+            | Self::Resample(_)
+            | Self::Gather(_)
+            | Self::Constant { .. } => &|_| 0,
         };
         (1..=group).map(need).max().unwrap_or(0)
-    }
-
-    /// Runs the kernel on `n` images.
-    pub(crate) fn run(&self, exec: Exec<'_>, n: usize, operands: Operands<'_>, constants: &[f32]) {
-        let Operands { places: [a, b, to], arena, scratch } = operands;
-        let ([x, y], [out]) = arena.views([a.range(n), b.range(n)], [to.range(n)]);
-        match self {
-            Self::Conv(filters) => {
-                let input = if a.pixels { Input::Pixels(x) } else { Input::Blocked(Source::plain(x)) };
-                let packed = &constants[filters.packed.clone()];
-                let epilogue = filters.epilogue(constants, y);
-                conv::forward(exec, &filters.conv(n), input, packed, epilogue, out, None, scratch);
-            }
-            Self::Depthwise(filters) => {
-                let packed = &constants[filters.packed.clone()];
-                let (source, epilogue) = (Source::plain(x), filters.epilogue(constants, y));
-                depthwise::forward(exec, &filters.conv(n), source, packed, epilogue, out, None, scratch);
-            }
-            Self::Apply { affine, act } => {
-                let affine = affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
-                elementwise::apply(exec, &to.dims(n), Source { z: x, affine, act: act.act(constants) }, out);
-            }
-            Self::Add => elementwise::binary(
-                exec,
-                &to.dims(n),
-                elementwise::Binary::Add,
-                Source::plain(x),
-                Source::plain(y),
-                out,
-            ),
-            Self::Pool(pool) => {
-                let pool = Pool { input: a.dims(n), output: to.dims(n), ..*pool };
-                pooling::forward(exec, &pool, Source::plain(x), out);
-            }
-            Self::GlobalAverage => pooling::global_average(exec, &a.dims(n), Source::plain(x), out),
-            Self::Flatten => flatten(a.dims(n), x, to.dims(n), out),
-        }
-    }
-}
-
-/// What a kernel works on.
-pub(crate) struct Operands<'a> {
-    /// First and second input (the first again where there is no second) and output.
-    pub(crate) places: [&'a Place; 3],
-    pub(crate) arena: &'a mut Buffer,
-    pub(crate) scratch: &'a mut [f32],
-}
-
-/// A map in channel blocks as a vector in channel blocks, in the order C, H, W.
-fn flatten(map: Dims, x: &[f32], vector: Dims, out: &mut [f32]) {
-    let pixels = map.h * map.w;
-    for image in 0..map.n {
-        // Lanes past the last feature must hold something finite.
-        for feature in vector.c..vector.blocks() * LANES {
-            out[feature / LANES * vector.plane() + image * LANES + feature % LANES] = 0.0;
-        }
-        for feature in 0..vector.c {
-            let (channel, pixel) = (feature / pixels, feature % pixels);
-            let from = channel / LANES * map.plane() + (image * pixels + pixel) * LANES + channel % LANES;
-            out[feature / LANES * vector.plane() + image * LANES + feature % LANES] = x[from];
-        }
     }
 }

@@ -1,0 +1,163 @@
+//! Running the kernel of a step.
+
+use sepal_kernels::arrange::{self, Channels};
+use sepal_kernels::pooling::Pool;
+use sepal_kernels::scale::{self, Factor};
+use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
+use sepal_kernels::{layer_norm, pooling, softmax};
+
+use super::{Place, Task, batched};
+use crate::ir::{Origin, Part};
+
+/// What a kernel works on.
+pub(crate) struct Operands<'a> {
+    /// Of all values.
+    pub(crate) places: &'a [Place],
+    /// The values read.
+    pub(crate) inputs: &'a [usize],
+    /// The value written.
+    pub(crate) output: usize,
+    /// Images.
+    pub(crate) n: usize,
+    pub(crate) arena: &'a mut Buffer,
+    pub(crate) scratch: &'a mut [f32],
+}
+
+impl Operands<'_> {
+    /// Place of an input.
+    fn from(&self, input: usize) -> &Place {
+        &self.places[self.inputs[input]]
+    }
+
+    /// Sizes of the output.
+    fn to(&self) -> Dims {
+        self.places[self.output].dims(self.n)
+    }
+
+    /// Some inputs, the output, and scratch.
+    fn views<const N: usize>(&mut self, inputs: [usize; N]) -> ([&[f32]; N], &mut [f32], &mut [f32]) {
+        let ranges = inputs.map(|input| self.from(input).range(self.n));
+        let to = self.places[self.output].range(self.n);
+        let (inputs, [out]) = self.arena.views(ranges, [to]);
+        (inputs, out, self.scratch)
+    }
+}
+
+impl Task {
+    /// Runs the kernel.
+    pub(crate) fn run(&self, exec: Exec<'_>, mut operands: Operands<'_>, constants: &[f32]) {
+        let (n, to) = (operands.n, operands.to());
+        match self {
+            Self::Conv(filters) => {
+                let pixels = operands.from(0).pixels;
+                let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
+                let input = if pixels { Input::Pixels(x) } else { Input::Blocked(Source::plain(x)) };
+                let packed = &constants[filters.packed.clone()];
+                let epilogue = filters.epilogue(constants, add);
+                conv::forward(exec, &filters.conv(n), input, packed, epilogue, out, None, scratch);
+            }
+            Self::Depthwise(filters) => {
+                let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
+                let packed = &constants[filters.packed.clone()];
+                let (source, epilogue) = (Source::plain(x), filters.epilogue(constants, add));
+                depthwise::forward(exec, &filters.conv(n), source, packed, epilogue, out, None, scratch);
+            }
+            Self::Transposed { conv, packed, bias } => {
+                let ([x], out, scratch) = operands.views([0]);
+                let packed = &constants[packed.clone()];
+                let bias = bias.clone().map(|bias| &constants[bias]);
+                conv::transposed::forward(exec, &batched(conv, n), Source::plain(x), packed, bias, out, scratch);
+            }
+            Self::Apply { affine, act } => {
+                let ([z], out, _) = operands.views([0]);
+                let affine = affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
+                elementwise::apply(exec, &to, Source { z, affine, act: act.act(constants) }, out);
+            }
+            Self::Binary(op) => {
+                let ([x, y], out, _) = operands.views([0, 1]);
+                elementwise::binary(exec, &to, *op, Source::plain(x), Source::plain(y), out);
+            }
+            Self::Scale => {
+                let ([x, s], out, _) = operands.views([0, 1]);
+                let factor = Factor::PerChannel(Source::plain(s));
+                scale::forward(exec, &to, Source::plain(x), factor, out, Write::Set);
+            }
+            Self::GatedSum => {
+                let of = operands.inputs.len() - 1;
+                for index in 0..of {
+                    let ([gate, x], out, _) = operands.views([0, index + 1]);
+                    let factor = Factor::PerImage { gate: Source::plain(gate), of, index };
+                    let write = if index == 0 { Write::Set } else { Write::Add };
+                    scale::forward(exec, &to, Source::plain(x), factor, out, write);
+                }
+            }
+            Self::Pool(pool) => {
+                let ([x], out, _) = operands.views([0]);
+                let [input, output] = [pool.input, pool.output].map(|dims| Dims { n, ..dims });
+                pooling::forward(exec, &Pool { input, output, ..*pool }, Source::plain(x), out);
+            }
+            Self::GlobalAverage => {
+                let from = operands.from(0).dims(n);
+                let ([x], out, _) = operands.views([0]);
+                pooling::global_average(exec, &from, Source::plain(x), out);
+            }
+            Self::Softmax => {
+                let ([x], out, _) = operands.views([0]);
+                softmax::forward(exec, &to, Source::plain(x), out);
+            }
+            Self::LayerNorm { affine, eps } => {
+                let ([x], out, _) = operands.views([0]);
+                let [gamma, beta] = match affine.clone() {
+                    Some(affine) => affine.map(|values| Some(&constants[values])),
+                    None => [None; 2],
+                };
+                layer_norm::forward(exec, &to, Source::plain(x), gamma, beta, *eps, out);
+            }
+            Self::Channels(parts) => {
+                for part in parts {
+                    channels(exec, part, &mut operands);
+                }
+            }
+            Self::Resample(taps) => {
+                let ([x], out, _) = operands.views([0]);
+                arrange::resample(exec, taps, n, to.c, Source::plain(x), out, Write::Set);
+            }
+            Self::Gather(gather) => {
+                let ([x], out, _) = operands.views([0]);
+                arrange::gather(exec, gather, n, x, out, Write::Set);
+            }
+            Self::Constant { dims, values } => {
+                let ([], out, _) = operands.views([]);
+                repeat(*dims, &constants[values.clone()], n, out);
+            }
+        }
+    }
+}
+
+/// Writes some channels of the output.
+fn channels(exec: Exec<'_>, part: &Part, operands: &mut Operands<'_>) {
+    let (to, &Part { at, count, from }) = (operands.to(), part);
+    match from {
+        Origin::Input { index, first } => {
+            // The same pixels, whatever shape they are counted in.
+            let from = Dims { c: operands.from(index).dims.c, ..to };
+            let ([x], out, _) = operands.views([index]);
+            let copy = Channels { from, first, to, at, count };
+            arrange::channels(exec, &copy, Source::plain(x), out, Write::Set);
+        }
+        Origin::Value(value) => {
+            let ([], out, _) = operands.views([]);
+            arrange::fill(exec, &to, at..at + count, value, out);
+        }
+    }
+}
+
+/// A map in channel blocks, once for each of `n` images.
+fn repeat(dims: Dims, map: &[f32], n: usize, out: &mut [f32]) {
+    let len = dims.h * dims.w * LANES;
+    let plane = Dims { n, ..dims }.plane();
+    for block in 0..dims.blocks() {
+        let map = &map[block * dims.plane()..][..len];
+        out[block * plane..][..n * len].chunks_exact_mut(len).for_each(|image| image.copy_from_slice(map));
+    }
+}
