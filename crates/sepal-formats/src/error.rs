@@ -87,7 +87,7 @@ pub enum FormatError {
         tensor: String,
     },
     /// A tensor's elements are of a type that is not read.
-    #[error("{file}: tensor `{tensor}` has elements of type {dtype}; F32, F16 and BF16 are read")]
+    #[error("{file}: tensor `{tensor}` has elements of type {dtype}, which is not read")]
     DType {
         /// The file.
         file: String,
@@ -223,6 +223,42 @@ pub enum FormatError {
         dtype: String,
         /// Bytes there are.
         actual: u64,
+    },
+    /// A pickle is damaged, or uses what `torch.save` does not write.
+    #[error("{file}: the pickle is wrong at byte {offset}: {reason}")]
+    Pickle {
+        /// The file, and the archive's entry if it is one.
+        file: String,
+        /// Where, counted from the start of the entry or the file.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A PyTorch file lacks a part, or holds something else than a state dict.
+    #[error("{file}: no PyTorch weights could be read: {reason}")]
+    Pth {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor of a PyTorch or HDF5 file contradicts itself or is of a kind that is not read.
+    #[error("{file}: tensor `{tensor}`: {reason}")]
+    Tensor {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An HDF5 file is damaged, or is not laid out as Keras does.
+    #[error("{file}: no Keras weights could be read: {reason}")]
+    Keras {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A known format that is not a model this version reads.
     #[error("{file}: is {what}, which this version does not read; it reads {reads}")]

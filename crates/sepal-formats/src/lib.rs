@@ -37,7 +37,9 @@ pub mod native;
 pub mod npy;
 pub mod onnx;
 mod open;
+pub mod pth;
 mod source;
+pub mod state;
 pub mod tensors;
 
 pub use error::{FormatError, MissingOperator, Result};

@@ -1,7 +1,7 @@
 //! Reading from a file or from memory with every length known beforehand.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{FormatError, Result};
@@ -43,7 +43,28 @@ impl<'a> Source<&'a [u8]> {
     }
 }
 
+impl<R: Read + Seek> Source<R> {
+    /// A reader whose length is found by seeking to its end; reading starts at byte 0.
+    pub(crate) fn seekable(mut reader: R, name: &str) -> Result<Self> {
+        let fail = |source| FormatError::Read { file: name.to_owned(), source };
+        let len = reader.seek(SeekFrom::End(0)).map_err(fail)?;
+        reader.rewind().map_err(fail)?;
+        Ok(Self { reader, name: name.to_owned(), len, at: 0 })
+    }
+
+    /// Goes to the byte offset `at`, which the caller has checked against the length.
+    pub(crate) fn seek(&mut self, at: u64) -> Result<()> {
+        let fail = |source| FormatError::Read { file: self.name.clone(), source };
+        self.at = self.reader.seek(SeekFrom::Start(at)).map_err(fail)?;
+        Ok(())
+    }
+}
+
 impl<R: Read> Source<R> {
+    pub(crate) fn reader(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     pub(crate) fn left(&self) -> u64 {
         self.len.saturating_sub(self.at)
     }
@@ -85,7 +106,7 @@ impl<R: Read> Source<R> {
         Ok(out)
     }
 
-    fn reserve<T>(&self, n: usize) -> Result<Vec<T>> {
+    pub(crate) fn reserve<T>(&self, n: usize) -> Result<Vec<T>> {
         let mut out = Vec::new();
         out.try_reserve_exact(n).map_err(|_| FormatError::Memory {
             file: self.name.clone(),

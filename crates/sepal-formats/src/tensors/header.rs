@@ -12,7 +12,7 @@ use crate::error::{FormatError, Result};
 /// Name of the header's entry that is no tensor.
 pub(super) const METADATA: &str = "__metadata__";
 /// More dimensions than any network's tensor has.
-pub(super) const MAX_RANK: usize = 8;
+pub(crate) const MAX_RANK: usize = 8;
 
 /// Element types that are read, all as f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use crate::half;
 use crate::source::Source;
 use header::DType;
 
+pub(crate) use header::MAX_RANK;
 pub(crate) use write::write_f32;
 pub use write::{to_writer, write};
 
