@@ -260,6 +260,16 @@ pub enum FormatError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The network has no names in the naming asked for.
+    #[error("{graph} has no names of {naming}; its weights can be written under those of {known}")]
+    Naming {
+        /// The network.
+        graph: String,
+        /// Whose names were asked for.
+        naming: &'static str,
+        /// Whose names there are.
+        known: String,
+    },
     /// A known format that is not a model this version reads.
     #[error("{file}: is {what}, which this version does not read; it reads {reads}")]
     NotRead {

@@ -33,6 +33,7 @@
 pub mod atomic;
 mod error;
 mod half;
+pub mod names;
 pub mod native;
 pub mod npy;
 pub mod onnx;

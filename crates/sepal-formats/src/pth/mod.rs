@@ -92,7 +92,7 @@ fn assemble<R: Read + Seek>(loaded: Loaded<R>) -> Result<StateDict> {
     if !found.wrapper.is_empty() {
         metadata.insert("wrapper".to_owned(), found.wrapper.join("."));
     }
-    let mut state = StateDict { file: source.name.clone(), metadata, ..StateDict::default() };
+    let mut state = StateDict { file: source.name.clone(), metadata, ordered: true, ..StateDict::default() };
     let mut budget = tensor::Budget::new(source.len);
     for (name, entry) in found.entries {
         match entry {

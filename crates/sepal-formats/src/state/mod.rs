@@ -1,8 +1,12 @@
 //! Named tensors from elsewhere.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use sepal_graph::Tensor;
+
+use crate::error::Result;
+use crate::tensors;
 
 /// The tensors of a file that holds no network, under the names that whoever wrote it gave them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +18,8 @@ pub struct StateDict {
     pub metadata: BTreeMap<String, String>,
     /// The tensors in the order of the file, names being unique; f32 whatever they were, in PyTorch's order of dimensions.
     pub tensors: Vec<Named>,
+    /// Whether that order is the one in which the network's layers were made; a safetensors file is sorted instead.
+    pub ordered: bool,
     /// Names of what is no tensor or has no elements, each with what it is.
     pub skipped: Vec<(String, String)>,
 }
@@ -40,6 +46,16 @@ impl StateDict {
     #[must_use]
     pub fn elements(&self) -> u64 {
         self.tensors.iter().map(|named| named.tensor.len() as u64).sum()
+    }
+
+    /// Writes the tensors and metadata as a safetensors file, complete or not at all.
+    ///
+    /// # Errors
+    /// As [`tensors::write`](crate::tensors::write()).
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let list: Vec<(&str, &[usize], &[f32])> =
+            self.tensors.iter().map(|named| (named.name.as_str(), named.tensor.shape(), named.tensor.data())).collect();
+        tensors::write(path, &list, &self.metadata)
     }
 
     pub(crate) fn push(&mut self, name: String, tensor: Tensor, dtype: &'static str) {

@@ -10,7 +10,7 @@ use crate::{Error, Graph, Result, Role};
 /// comparing all pairs would take long.
 const MAX_COMPARED: usize = 64;
 /// Lines per kind in the message.
-const MAX_SHOWN: usize = 8;
+const MAX_SHOWN: usize = 20;
 
 impl Weights {
     /// Checks that there is a tensor of the right shape for every parameter of the graph, and
@@ -37,20 +37,7 @@ impl Weights {
         if missing.is_empty() && unexpected.is_empty() && misshapen.is_empty() {
             return Ok(());
         }
-        let pair = |names: &[String], others: &[String]| {
-            let near = |(i, name): (usize, &String)| {
-                let others = others.iter().take(MAX_COMPARED);
-                let near = (i < MAX_COMPARED).then(|| nearest(name, others)).flatten();
-                (name.clone(), near)
-            };
-            names.iter().enumerate().map(near).collect()
-        };
-        Err(Error::Mismatch {
-            graph: graph.name.clone(),
-            missing: pair(&missing, &unexpected),
-            unexpected: pair(&unexpected, &missing),
-            misshapen,
-        })
+        Err(Error::mismatch(graph.name.clone(), &missing, &unexpected, misshapen))
     }
 
     /// Checks that no tensor holds NaN or an infinity.
@@ -85,6 +72,27 @@ impl Weights {
             }
         }
         Ok(())
+    }
+}
+
+impl Error {
+    /// [`Error::Mismatch`] for a graph of that name, each name with the nearest of the opposite kind.
+    #[must_use]
+    pub fn mismatch(
+        graph: String,
+        missing: &[String],
+        unexpected: &[String],
+        misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+    ) -> Self {
+        let pair = |names: &[String], others: &[String]| {
+            let near = |(i, name): (usize, &String)| {
+                let others = others.iter().take(MAX_COMPARED);
+                let near = (i < MAX_COMPARED).then(|| nearest(name, others)).flatten();
+                (name.clone(), near)
+            };
+            names.iter().enumerate().map(near).collect()
+        };
+        Self::Mismatch { graph, missing: pair(missing, unexpected), unexpected: pair(unexpected, missing), misshapen }
     }
 }
 
