@@ -374,6 +374,11 @@ impl FormatError {
             Self::OnnxOperators { missing, .. } if missing.iter().any(|m| m.operator.contains("Quant")) => {
                 Some("quantised networks are not read: export the network in float")
             }
+            Self::Model { source: sepal_graph::Error::Mismatch { missing, unexpected, misshapen, .. }, .. }
+                if missing.is_empty() && unexpected.is_empty() && misshapen.len() <= 2 =>
+            {
+                Some("if only the classifier differs, say the number of classes: it is then reset and trained anew")
+            }
             _ => None,
         }
     }

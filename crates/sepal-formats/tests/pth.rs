@@ -70,7 +70,8 @@ fn wrappers_and_prefixes_are_removed_and_the_averaged_weights_preferred() {
 fn a_module_saved_whole_is_its_state_dict() {
     let state = read("module_zip");
     let names: Vec<&str> = state.tensors.iter().map(|named| named.name.as_str()).collect();
-    let block = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].map(|p| format!("block.0.{p}"));
+    let block =
+        ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].map(|p| format!("block.0.{p}"));
     let mut expected = vec!["conv.weight", "conv.bias"];
     expected.extend(block.iter().map(String::as_str));
     assert_eq!(names, expected);

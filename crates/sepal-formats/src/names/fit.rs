@@ -90,7 +90,8 @@ pub fn load(graph: &Graph, state: StateDict, options: &LoadOptions) -> Result<(W
         order.push(name.clone());
         given.insert(name, tensor);
     }
-    let initial = if options.reset_classifier { Some(Weights::init(graph, options.seed).map_err(wrong)?) } else { None };
+    let initial =
+        if options.reset_classifier { Some(Weights::init(graph, options.seed).map_err(wrong)?) } else { None };
     let head = graph.nodes.iter().position(|node| node.path.rsplit('.').next() == Some("classifier"));
 
     let mut weights = Weights::new();
@@ -155,15 +156,15 @@ fn agrees(a: &[usize], b: &[usize]) -> bool {
 fn in_order(specs: &[ParamSpec], tensors: &[Named]) -> sepal_graph::Result<Option<Weights>> {
     let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
     let fits = specs.len() == tensors.len()
-        && specs.iter().zip(tensors).all(|(spec, named)| {
-            last(&spec.path) == last(&named.name) && agrees(&spec.shape, named.tensor.shape())
-        });
+        && specs
+            .iter()
+            .zip(tensors)
+            .all(|(spec, named)| last(&spec.path) == last(&named.name) && agrees(&spec.shape, named.tensor.shape()));
     if !fits {
         return Ok(None);
     }
     let pairs = specs.iter().zip(tensors);
-    let weights = pairs.map(|(spec, named)| {
-        Ok((spec.path.clone(), Tensor::new(spec.shape.clone(), named.tensor.data().to_vec())?))
-    });
+    let weights = pairs
+        .map(|(spec, named)| Ok((spec.path.clone(), Tensor::new(spec.shape.clone(), named.tensor.data().to_vec())?)));
     weights.collect::<sepal_graph::Result<Weights>>().map(Some)
 }

@@ -22,7 +22,8 @@ pub(super) fn load<R: Read + Seek>(mut source: Source<R>) -> Result<Loaded<R>> {
     let file = source.name.clone();
     let len = source.len;
     let wrong = |reason: String| FormatError::Pth { file: file.clone(), reason };
-    let mut archive = ZipArchive::new(source.reader()).map_err(|e| wrong(format!("the zip archive is damaged: {e}")))?;
+    let mut archive =
+        ZipArchive::new(source.reader()).map_err(|e| wrong(format!("the zip archive is damaged: {e}")))?;
     if archive.len() > MAX_ENTRIES {
         return Err(wrong(format!("the archive has {} entries, at most {MAX_ENTRIES} are read", archive.len())));
     }

@@ -57,7 +57,8 @@ pub(super) fn load<R: Read + Seek>(mut source: Source<R>) -> Result<Loaded<R>> {
             Some(None) => return Err(wrong(format!("the elements of storage `{key}` are of a type that is not read"))),
             None => break,
         };
-        let cut = |left: u64| wrong(format!("storage `{key}` does not fit into the {left} bytes left: it was cut short"));
+        let cut =
+            |left: u64| wrong(format!("storage `{key}` does not fit into the {left} bytes left: it was cut short"));
         if source.left() < 8 {
             return Err(cut(source.left()));
         }

@@ -37,7 +37,10 @@ pub(super) enum Node {
     Storage(Storage),
     Tensor(View),
     /// An instance of a class that is not known, with the state it was given.
-    Object { class: String, state: Option<Value> },
+    Object {
+        class: String,
+        state: Option<Value>,
+    },
 }
 
 /// A reference to a storage, as a persistent id gives it.

@@ -69,7 +69,8 @@ impl StateDict {
     /// Removes prefixes that every name has, as wrappers for several devices leave them.
     pub(crate) fn strip_prefixes(&mut self, prefixes: &[&str]) {
         while let Some(prefix) = prefixes.iter().find(|&&prefix| {
-            !self.tensors.is_empty() && self.tensors.iter().all(|named| named.name.len() > prefix.len() && named.name.starts_with(prefix))
+            !self.tensors.is_empty()
+                && self.tensors.iter().all(|named| named.name.len() > prefix.len() && named.name.starts_with(prefix))
         }) {
             for named in &mut self.tensors {
                 named.name.drain(..prefix.len());
