@@ -270,6 +270,14 @@ pub enum FormatError {
         /// Whose names there are.
         known: String,
     },
+    /// Weights without the network they are of.
+    #[error("{file}: is {what}: it holds weights, but not the network they are of")]
+    WeightsOnly {
+        /// The file.
+        file: String,
+        /// What the content says it is.
+        what: &'static str,
+    },
     /// A known format that is not a model this version reads.
     #[error("{file}: is {what}, which this version does not read; it reads {reads}")]
     NotRead {
@@ -367,6 +375,7 @@ impl FormatError {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space; the file that was there before is unchanged")
             }
+            Self::WeightsOnly { .. } => Some("say which network: sepal import FILE --model SPEC -o OUT"),
             Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
             Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
                 Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")

@@ -1,6 +1,8 @@
 //! Read and write model files.
 //!
 //! - [`open`] reads a model whatever its format; [`native`] is the project's own file, [`onnx`] everybody's.
+//! - [`read_state`] reads weights without a network, from [`pth`], [`keras`] and safetensors files, and [`names::load`] fits
+//!   them to a graph under the names that others gave them; [`inspect()`] says what any file holds.
 //! - [`tensors`] stores named tensors and strings, for training checkpoints; [`npy`] NumPy arrays.
 //! - [`atomic`] writes a file completely or not at all; everything here goes through it.
 //!
@@ -33,6 +35,8 @@
 pub mod atomic;
 mod error;
 mod half;
+mod inspect;
+pub mod keras;
 pub mod names;
 pub mod native;
 pub mod npy;
@@ -44,4 +48,5 @@ pub mod state;
 pub mod tensors;
 
 pub use error::{FormatError, MissingOperator, Result};
-pub use open::{open, run_weights};
+pub use inspect::{Inspection, TensorInfo};
+pub use open::{inspect, open, read_state, run_weights};

@@ -24,19 +24,31 @@ const CASES: &[(&str, usize, &str, Naming)] = &[
     ("xception41", 1000, "timm_xception41", Naming::Timm),
     ("xception65", 1000, "timm_xception65", Naming::Timm),
     ("xception71", 1000, "timm_xception71", Naming::Timm),
+    ("mobilenet_v3_large", 1000, "timm_mobilenetv3_large_100", Naming::Timm),
+    ("mobilenet_v3_small", 1000, "timm_mobilenetv3_small_100", Naming::Timm),
+    ("densenet121", 1000, "timm_densenet121", Naming::Timm),
+    ("inception_v3", 1000, "timm_inception_v3", Naming::Timm),
     ("mobilenet_v2", 1000, "torchvision_mobilenet_v2", Naming::Torchvision),
+    ("mobilenet_v3_large", 1000, "torchvision_mobilenet_v3_large", Naming::Torchvision),
+    ("mobilenet_v3_small", 1000, "torchvision_mobilenet_v3_small", Naming::Torchvision),
+    ("densenet121", 1000, "torchvision_densenet121", Naming::Torchvision),
     ("resnet34", 1000, "torchvision_resnet34", Naming::Torchvision),
     ("resnet50", 1000, "torchvision_resnet50", Naming::Torchvision),
     ("mobilenet_v1:stem=cifar,data_norm=yes", 10, "bsconv_cifar_mobilenetv1_w1", Naming::Bsconv),
     ("mobilenet_v1:stem=cifar,block=bsconv_u,data_norm=yes", 10, "bsconv_cifar_mobilenetv1_w1_bsconvu", Naming::Bsconv),
     ("mobilenet_v1:data_norm=yes", 1000, "bsconv_mobilenetv1_w1", Naming::Bsconv),
     ("mobilenet_v2:stem=cifar,data_norm=yes", 10, "bsconv_cifar_mobilenetv2_w1", Naming::Bsconv),
+    ("mobilenet_v3_large:stem=cifar,data_norm=yes", 10, "bsconv_cifar_mobilenetv3_large_w1", Naming::Bsconv),
+    ("mobilenet_v3_small:stem=cifar,data_norm=yes", 10, "bsconv_cifar_mobilenetv3_small_w1", Naming::Bsconv),
     ("resnet20:data_norm=yes", 10, "bsconv_cifar_resnet20", Naming::Bsconv),
     ("resnet20:block=bsconv_u,data_norm=yes", 10, "bsconv_cifar_resnet20_bsconvu", Naming::Bsconv),
     ("resnet20:block=bsconv_s,data_norm=yes", 10, "bsconv_cifar_resnet20_bsconvs_p1d4", Naming::Bsconv),
     ("resnet18:block=bsconv_u,data_norm=yes", 1000, "bsconv_resnet18_bsconvu", Naming::Bsconv),
     ("wrn16_1:data_norm=yes", 10, "bsconv_cifar_wrn16_1", Naming::Bsconv),
     ("wrn16_4:block=bsconv_s,data_norm=yes", 10, "bsconv_cifar_wrn16_4_bsconvs_p1d4", Naming::Bsconv),
+    ("espnet_c:p=2,q=3", 20, "espnet_c_p2_q3", Naming::Espnet),
+    ("espnet:p=2,q=3,level1=16", 20, "espnet_p2_q3_cityscapes", Naming::Espnet),
+    ("espnet:p=2,q=8", 12, "espnet_p2_q8_camvid", Naming::Espnet),
     ("efficientnet_lite0", 1000, "efficientnet_pytorch_lite0", Naming::EfficientnetPytorch),
     ("mobilenet_v1", 1000, "keras_mobilenet", Naming::Keras),
     ("mobilenet_v1", 1000, "keras3_mobilenet", Naming::KerasClasses),
@@ -90,7 +102,7 @@ fn every_list_fits_its_network_one_to_one() {
         let (weights, report) =
             load(&graph, state(&list, false), &LoadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         // Of the same names for both, timm's are said.
-        let shared = naming == Naming::Torchvision && spec.starts_with("resnet");
+        let shared = naming == Naming::Torchvision && (spec.starts_with("resnet") || spec == "densenet121");
         assert_eq!(report.naming, Some(if shared { Naming::Timm } else { naming }), "{name}");
         assert!(report.reset.is_empty() && report.constant.is_empty(), "{name}: {report:?}");
         assert!(report.ignored.iter().all(|name| name.ends_with("num_batches_tracked")), "{name}");
@@ -195,6 +207,23 @@ fn a_classifier_for_other_classes_is_reset_on_request_only() {
     // Nothing else is forgiven.
     let damaged: Vec<_> = list.iter().skip(1).cloned().collect();
     load(&graph, state(&damaged, true), &reset).unwrap_err();
+}
+
+#[test]
+fn auxiliary_heads_are_ignored_and_norms_of_keras_may_have_no_scale() {
+    let graph = graph("inception_v3", 1000);
+    let torchvision = list("torchvision_inception_v3");
+    let (weights, report) = load(&graph, state(&torchvision, true), &LoadOptions::default()).unwrap();
+    weights.check(&graph).unwrap();
+    assert!(report.ignored.iter().any(|name| name == "AuxLogits.fc.weight"));
+    for (name, naming) in [("keras_inceptionv3", Naming::Keras), ("keras3_inceptionv3", Naming::KerasClasses)] {
+        let state = state(&list(name), true);
+        let (weights, report) = load(&graph, state, &LoadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        weights.check(&graph).unwrap();
+        // Both call layers by class and number. One counts them as they were made, the other as they are listed.
+        assert!(report.naming == Some(naming) || name == "keras3_inceptionv3", "{name}");
+        assert_eq!(report.constant.len(), 94, "{name}: every norm");
+    }
 }
 
 #[test]

@@ -30,6 +30,13 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
     read_source(&mut Source::open(path.as_ref())?)
 }
 
+/// The type of an array's elements as NumPy spells it, and the array.
+pub(crate) fn describe(path: &Path) -> Result<(String, Tensor)> {
+    let mut dtype = String::new();
+    let tensor = read_typed(&mut Source::open(path)?, &mut dtype)?;
+    Ok((dtype, tensor))
+}
+
 /// Reads from memory; `name` stands for the file in errors.
 ///
 /// # Errors
@@ -39,6 +46,10 @@ pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Tensor> {
 }
 
 fn read_source<R: Read>(source: &mut Source<R>) -> Result<Tensor> {
+    read_typed(source, &mut String::new())
+}
+
+fn read_typed<R: Read>(source: &mut Source<R>, descr: &mut String) -> Result<Tensor> {
     let file = source.name.clone();
     if source.len < 10 || &source.array::<6>()? != MAGIC {
         return Err(FormatError::NotNpy { file });
@@ -60,6 +71,7 @@ fn read_source<R: Read>(source: &mut Source<R>) -> Result<Tensor> {
     let Some(dtype) = DType::parse(&header.descr) else {
         return Err(FormatError::NpyType { file, dtype: header.descr });
     };
+    descr.clone_from(&header.descr);
     let elements = header.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
     let bytes = elements.and_then(|n| n.checked_mul(u64::from(dtype.bytes)));
     let shape: Option<Vec<usize>> = header.shape.iter().map(|&d| usize::try_from(d).ok()).collect();

@@ -5,11 +5,12 @@ use std::io::{Read, Seek};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::tensor::{DType, Place, Storages};
+use super::tensor::{Place, Storages, of_storage};
 use super::value::{Heap, Node};
 use super::{Loaded, pickle};
 use crate::error::{FormatError, Result};
 use crate::source::Source;
+use crate::tensors::DType;
 
 /// Largest pickle read: values only, the numbers lie elsewhere.
 const MAX_PICKLE: u64 = 64 << 20;
@@ -76,7 +77,7 @@ pub(super) fn load<R: Read + Seek>(mut source: Source<R>) -> Result<Loaded<R>> {
                 drop(raw);
                 // Views may begin anywhere; nobody has more elements than the storage is said to have.
                 let size = match heap.node(storage.class) {
-                    Some(Node::Global(class)) => DType::of_storage(class).map_or(0, DType::bytes),
+                    Some(Node::Global(class)) => of_storage(class).map_or(0, DType::bytes),
                     _ => 0,
                 };
                 let limit = storage.elements.saturating_mul(size).min(left);

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek};
 
-use super::tensor::{DType, Place, Storages};
+use super::tensor::{Place, Storages, of_storage};
 use super::value::{Heap, Node, Value};
 use super::{Loaded, pickle};
 use crate::error::{FormatError, Result};
 use crate::source::Source;
+use crate::tensors::DType;
 
 /// The pickle of 0x1950a86a20f9469cfc6c after its protocol number.
 const MAGIC: [u8; 13] = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
@@ -42,7 +43,7 @@ pub(super) fn load<R: Read + Seek>(mut source: Source<R>) -> Result<Loaded<R>> {
         return Err(wrong("the list of its storages is no list".to_owned()));
     };
     let size = |class| match heap.node(class) {
-        Some(Node::Global(class)) => DType::of_storage(class).map(DType::bytes),
+        Some(Node::Global(class)) => of_storage(class).map(DType::bytes),
         _ => None,
     };
     let sizes: HashMap<&str, Option<u64>> = heap.storages().map(|s| (s.key.as_str(), size(s.class))).collect();

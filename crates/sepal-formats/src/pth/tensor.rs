@@ -1,76 +1,34 @@
 //! Tensors from storages: element types, strides, and how much may be read.
 
 use std::collections::HashMap;
-use std::io::{Cursor, Read, Seek};
+use std::io::{Read, Seek};
 
 use sepal_graph::Tensor;
 
 use super::value::{Heap, Value};
 use crate::error::{FormatError, Result};
-use crate::half;
 use crate::source::Source;
+use crate::tensors::DType;
 
 /// Elements that any file may ask for, whatever its length: 256 MiB as f32.
 const FREE_ELEMENTS: u64 = 1 << 26;
 
-/// Types of elements that become f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DType {
-    F64,
-    F32,
-    F16,
-    BF16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
-}
-
-impl DType {
-    /// The type of a storage class such as `torch.FloatStorage`.
-    pub(super) fn of_storage(class: &str) -> Option<Self> {
-        let class = class.strip_prefix("torch.cuda.").or_else(|| class.strip_prefix("torch."))?;
-        Some(match class.strip_suffix("Storage")? {
-            "Double" => Self::F64,
-            "Float" => Self::F32,
-            "Half" => Self::F16,
-            "BFloat16" => Self::BF16,
-            "Long" => Self::I64,
-            "Int" => Self::I32,
-            "Short" => Self::I16,
-            "Char" => Self::I8,
-            "Byte" => Self::U8,
-            "Bool" => Self::Bool,
-            _ => return None,
-        })
-    }
-
-    /// As safetensors calls it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::F64 => "F64",
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::I64 => "I64",
-            Self::I32 => "I32",
-            Self::I16 => "I16",
-            Self::I8 => "I8",
-            Self::U8 => "U8",
-            Self::Bool => "BOOL",
-        }
-    }
-
-    pub(super) fn bytes(self) -> u64 {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::BF16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
+/// The element type of a storage class such as `torch.FloatStorage`.
+pub(super) fn of_storage(class: &str) -> Option<DType> {
+    let class = class.strip_prefix("torch.cuda.").or_else(|| class.strip_prefix("torch."))?;
+    Some(match class.strip_suffix("Storage")? {
+        "Double" => DType::F64,
+        "Float" => DType::F32,
+        "Half" => DType::F16,
+        "BFloat16" => DType::BF16,
+        "Long" => DType::I64,
+        "Int" => DType::I32,
+        "Short" => DType::I16,
+        "Char" => DType::I8,
+        "Byte" => DType::U8,
+        "Bool" => DType::Bool,
+        _ => return None,
+    })
 }
 
 /// A tensor as a view of a storage.
@@ -179,31 +137,16 @@ impl Reading<'_> {
         let data = match place {
             Place::At { offset, .. } => {
                 source.seek(offset + start)?;
-                numbers(source, span as usize, dtype)?
+                dtype.numbers(source, span as usize)?
             }
             Place::Held(bytes) => {
                 let bytes = bytes.get(start as usize..).unwrap_or_default();
-                numbers(&mut Source::seekable(Cursor::new(bytes), &file)?, span as usize, dtype)?
+                dtype.numbers(&mut Source::bytes(bytes, &file), span as usize)?
             }
         };
         let data = if view.is_contiguous() { data } else { gather(source, &data, view, elements as usize)? };
         let tensor = Tensor::new(shape, data).map_err(|e| wrong(e.to_string()))?;
         Ok(Some((tensor, dtype.name())))
-    }
-}
-
-fn numbers<R: Read>(source: &mut Source<R>, n: usize, dtype: DType) -> Result<Vec<f32>> {
-    match dtype {
-        DType::F64 => source.numbers(n, |b| f64::from_le_bytes(b) as f32),
-        DType::F32 => source.numbers(n, f32::from_le_bytes),
-        DType::F16 => source.numbers(n, |b| half::f16_to_f32(u16::from_le_bytes(b))),
-        DType::BF16 => source.numbers(n, |b| half::bf16_to_f32(u16::from_le_bytes(b))),
-        DType::I64 => source.numbers(n, |b| i64::from_le_bytes(b) as f32),
-        DType::I32 => source.numbers(n, |b| i32::from_le_bytes(b) as f32),
-        DType::I16 => source.numbers(n, |b| f32::from(i16::from_le_bytes(b))),
-        DType::I8 => source.numbers(n, |[b]: [u8; 1]| f32::from(b as i8)),
-        DType::U8 => source.numbers(n, |[b]: [u8; 1]| f32::from(b)),
-        DType::Bool => source.numbers(n, |[b]: [u8; 1]| f32::from(u8::from(b != 0))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The values that a pickle builds. Nodes lie in one vector and refer to each other by index, so that neither cycles nor
 //! depth are a danger.
 
-use super::tensor::{DType, View};
-use crate::tensors::MAX_RANK;
+use super::tensor::{View, of_storage};
+use crate::tensors::{DType, MAX_RANK};
 
 /// More nodes than any checkpoint has; a node takes up to some 100 bytes.
 const MAX_NODES: usize = 1 << 20;
@@ -219,7 +219,7 @@ impl Heap {
             Some(Node::Global(name)) => name.as_str(),
             _ => "?",
         };
-        Some((storage, DType::of_storage(class), class))
+        Some((storage, of_storage(class), class))
     }
 
     /// Storages that are referred to, with the elements they are said to have.

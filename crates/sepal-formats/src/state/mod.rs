@@ -1,5 +1,7 @@
 //! Named tensors from elsewhere.
 
+mod read;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -3,39 +3,80 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Read;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FormatError, Result};
+use crate::half;
+use crate::source::Source;
 
 /// Name of the header's entry that is no tensor.
 pub(super) const METADATA: &str = "__metadata__";
 /// More dimensions than any network's tensor has.
 pub(crate) const MAX_RANK: usize = 8;
 
-/// Element types that are read, all as f32.
+/// Element types that are read, all as f32: wide integers and f64 are rounded to the nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DType {
+pub(crate) enum DType {
+    F64,
     F32,
     F16,
     BF16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
 }
 
 impl DType {
+    const ALL: [Self; 10] =
+        [Self::F64, Self::F32, Self::F16, Self::BF16, Self::I64, Self::I32, Self::I16, Self::I8, Self::U8, Self::Bool];
+
     fn parse(name: &str) -> Option<Self> {
-        match name {
-            "F32" => Some(Self::F32),
-            "F16" => Some(Self::F16),
-            "BF16" => Some(Self::BF16),
-            _ => None,
+        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::I64 => "I64",
+            Self::I32 => "I32",
+            Self::I16 => "I16",
+            Self::I8 => "I8",
+            Self::U8 => "U8",
+            Self::Bool => "BOOL",
         }
     }
 
-    pub(super) fn bytes(self) -> u64 {
+    pub(crate) fn bytes(self) -> u64 {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// The next `n` elements as f32. The caller has checked their bytes against [`Source::left`].
+    pub(crate) fn numbers<R: Read>(self, source: &mut Source<R>, n: usize) -> Result<Vec<f32>> {
+        match self {
+            Self::F64 => source.numbers(n, |b| f64::from_le_bytes(b) as f32),
+            Self::F32 => source.numbers(n, f32::from_le_bytes),
+            Self::F16 => source.numbers(n, |b| half::f16_to_f32(u16::from_le_bytes(b))),
+            Self::BF16 => source.numbers(n, |b| half::bf16_to_f32(u16::from_le_bytes(b))),
+            Self::I64 => source.numbers(n, |b| i64::from_le_bytes(b) as f32),
+            Self::I32 => source.numbers(n, |b| i32::from_le_bytes(b) as f32),
+            Self::I16 => source.numbers(n, |b| f32::from(i16::from_le_bytes(b))),
+            Self::I8 => source.numbers(n, |[b]: [u8; 1]| f32::from(b as i8)),
+            Self::U8 => source.numbers(n, |[b]: [u8; 1]| f32::from(b)),
+            Self::Bool => source.numbers(n, |[b]: [u8; 1]| f32::from(u8::from(b != 0))),
         }
     }
 }
@@ -50,18 +91,25 @@ pub(super) struct RawEntry {
 
 /// A tensor whose place and size have been checked.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) dtype: DType,
-    pub(super) shape: Vec<usize>,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<usize>,
     pub(super) elements: usize,
+}
+
+impl Entry {
+    /// The values, which the source is at.
+    pub(crate) fn data<R: Read>(&self, source: &mut Source<R>) -> Result<Vec<f32>> {
+        self.dtype.numbers(source, self.elements)
+    }
 }
 
 /// The header, its tensors in the order of their data, which they cover without gap or overlap.
 #[derive(Debug)]
-pub(super) struct Header {
-    pub(super) metadata: BTreeMap<String, String>,
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Header {
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// Parses and checks the header `text` of `file`, followed by `data_len` bytes of data. Nothing is allocated beyond a

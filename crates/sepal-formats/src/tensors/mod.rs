@@ -16,11 +16,9 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{FormatError, Result};
-use crate::half;
 use crate::source::Source;
-use header::DType;
 
-pub(crate) use header::MAX_RANK;
+pub(crate) use header::{DType, Entry, Header, MAX_RANK};
 pub(crate) use write::write_f32;
 pub use write::{to_writer, write};
 
@@ -44,7 +42,8 @@ pub struct Stored {
 pub struct Contents {
     /// The strings beside the tensors.
     pub metadata: BTreeMap<String, String>,
-    /// Tensors by name. F16 and BF16 in the file have been widened, which is exact.
+    /// Tensors by name. Whatever their type in the file, values are f32: F16 and BF16 widened, which is exact, F64 and
+    /// integers rounded to the nearest.
     pub tensors: BTreeMap<String, Stored>,
 }
 
@@ -66,6 +65,17 @@ pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Contents> {
 }
 
 fn read_source<R: Read>(source: &mut Source<R>) -> Result<Contents> {
+    let header = header(source)?;
+    let mut tensors = BTreeMap::new();
+    for entry in header.entries {
+        let data = entry.data(source)?;
+        tensors.insert(entry.name, Stored { shape: entry.shape, data });
+    }
+    Ok(Contents { metadata: header.metadata, tensors })
+}
+
+/// The header, checked; the source is then at the data of its first entry.
+pub(crate) fn header<R: Read>(source: &mut Source<R>) -> Result<Header> {
     if source.len < LENGTH_BYTES {
         return Err(FormatError::TooShort { file: source.name.clone(), len: source.len });
     }
@@ -80,16 +90,5 @@ fn read_source<R: Read>(source: &mut Source<R>) -> Result<Contents> {
         }
     };
     let text = source.take(length)?;
-    let header = header::parse(&text, source.left(), &source.name)?;
-    drop(text);
-    let mut tensors = BTreeMap::new();
-    for entry in header.entries {
-        let data = match entry.dtype {
-            DType::F32 => source.numbers(entry.elements, f32::from_le_bytes)?,
-            DType::F16 => source.numbers(entry.elements, |b| half::f16_to_f32(u16::from_le_bytes(b)))?,
-            DType::BF16 => source.numbers(entry.elements, |b| half::bf16_to_f32(u16::from_le_bytes(b)))?,
-        };
-        tensors.insert(entry.name, Stored { shape: entry.shape, data });
-    }
-    Ok(Contents { metadata: header.metadata, tensors })
+    header::parse(&text, source.left(), &source.name)
 }
