@@ -375,7 +375,9 @@ impl FormatError {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space; the file that was there before is unchanged")
             }
-            Self::WeightsOnly { .. } => Some("say which network: sepal import FILE --model SPEC -o OUT"),
+            Self::WeightsOnly { .. } | Self::NoNetwork { .. } => {
+                Some("say which network: sepal import FILE --model SPEC -o OUT")
+            }
             Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
             Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
                 Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")
