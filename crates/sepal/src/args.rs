@@ -37,6 +37,23 @@ impl FromStr for Pair {
     }
 }
 
+/// A number for each of red, green and blue: `0.5`, or `0.485,0.456,0.406`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Triple(pub(crate) [f32; 3]);
+
+impl FromStr for Triple {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[all]) => Ok(Self([all; 3])),
+            Some(&[red, green, blue]) => Ok(Self([red, green, blue])),
+            _ => Err(format!("'{text}' is neither a number nor three, as in 0.485,0.456,0.406")),
+        }
+    }
+}
+
 /// A number of threads, batches or the like: 1 or more.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -82,6 +99,9 @@ mod tests {
         }
         assert_eq!("0.5, 1".parse(), Ok(Pair([0.5, 1.0])));
         assert!("0.5".parse::<Pair>().is_err());
+        assert_eq!("0.5".parse(), Ok(Triple([0.5; 3])));
+        assert_eq!("1,2, 3".parse(), Ok(Triple([1.0, 2.0, 3.0])));
+        assert!("1,2".parse::<Triple>().is_err() && "".parse::<Triple>().is_err());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sepal_formats::FormatError;
+use sepal_formats::names::{self, LoadOptions};
 use sepal_graph::{Graph, Meta, Model, Shape, Task, Weights};
 use sepal_zoo::Spec;
 
 use crate::args::{self, Size};
 use crate::failure::{Failure, Result};
+use crate::output::log;
 
 /// File name extensions that no network's name has.
 const EXTENSIONS: [&str; 7] = ["safetensors", "onnx", "pth", "pt", "h5", "keras", "npy"];
@@ -15,8 +18,8 @@ const EXTENSIONS: [&str; 7] = ["safetensors", "onnx", "pth", "pt", "h5", "keras"
 /// A network by name or from a file, and the form it is looked at in.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// A network's name with options, such as mobilenet_v1:width=0.5,between=none, a model file (.safetensors) or a
-    /// run folder
+    /// A network's name with options, such as mobilenet_v1:width=0.5,between=none, a model file (.safetensors,
+    /// .onnx) or a run folder
     #[arg(value_name = "SPEC|FILE")]
     target: String,
     /// Input size in pixels: 224, or 192x256 (height × width) [default: the network's or file's own]
@@ -25,6 +28,9 @@ pub(crate) struct Target {
     /// Number of classes of a SPEC; a file has its own
     #[arg(long, value_name = "N", value_parser = args::classes)]
     classes: Option<usize>,
+    /// The network that a file of weights alone (.pth, .h5, .safetensors) belongs to
+    #[arg(long, value_name = "SPEC")]
+    model: Option<String>,
 }
 
 impl Target {
@@ -58,6 +64,11 @@ impl Target {
     }
 
     fn open(&self) -> Result<Opened> {
+        if let Some(spec) = &self.model {
+            let size = self.size.map(|size| size.0);
+            let model = load_weights(Path::new(&self.target), &spec.parse()?, size, self.classes)?;
+            return Ok(Opened::File(Box::new(model)));
+        }
         let name = self.target.split(':').next().unwrap_or_default();
         if sepal_zoo::find(name).is_err() && looks_like_a_file(&self.target) {
             let model = open_model(Path::new(&self.target))?;
@@ -85,6 +96,64 @@ impl Target {
     }
 }
 
+/// A model file, and the network it belongs to where it holds weights alone.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ModelFile {
+    /// A model file (.safetensors, .onnx), a run folder, or a file of weights (.pth, .h5) with --model
+    file: PathBuf,
+    /// The network that a file of weights belongs to
+    #[arg(long, value_name = "SPEC")]
+    model: Option<String>,
+    /// Height and width of that network's input [default: the network's own]
+    #[arg(long, value_name = "N|HxW", requires = "model", visible_alias = "img-size", alias = "imgsz")]
+    size: Option<Size>,
+    /// Classes of that network; another number than the file's resets the classifier
+    #[arg(long, value_name = "N", requires = "model", value_parser = args::classes)]
+    classes: Option<usize>,
+}
+
+impl ModelFile {
+    /// The path as given.
+    pub(crate) fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// Reads the file; weights alone go into the network that `--model` names.
+    pub(crate) fn open(&self) -> Result<Model> {
+        match &self.model {
+            None => open_model(&self.file),
+            Some(spec) => {
+                let spec: Spec = spec.parse()?;
+                let size = self.size.map(|size| size.0);
+                load_weights(&self.file, &spec, size, self.classes)
+            }
+        }
+    }
+}
+
+/// The network of a spec with the weights of a file that holds no network. `classes` other than the file's reset the
+/// classifier.
+pub(crate) fn load_weights(
+    path: &Path,
+    spec: &Spec,
+    size: Option<[usize; 2]>,
+    classes: Option<usize>,
+) -> Result<Model> {
+    let count = match classes {
+        Some(classes) => classes,
+        None => spec.defaults()?.classes,
+    };
+    let graph = sepal_zoo::build(spec, size, count)?;
+    let state = sepal_formats::read_state(path)?;
+    let options = LoadOptions { reset_classifier: classes.is_some(), seed: 0 };
+    let (weights, report) = names::load(&graph, state, &options)?;
+    if !report.reset.is_empty() {
+        log(format!("{}: starting anew: {}", path.display(), report.reset.join(", ")));
+    }
+    let task = spec.network().task;
+    Ok(Model::new(graph, weights, Meta { task, ..Meta::default() })?)
+}
+
 enum Opened {
     Spec(Box<Spec>),
     File(Box<Model>),
@@ -99,12 +168,14 @@ pub(crate) fn resized(graph: &Graph, height: usize, width: usize) -> Result<Grap
 /// Opens a model file or run folder.
 pub(crate) fn open_model(path: &Path) -> Result<Model> {
     sepal_formats::open(path).map_err(|error| {
-        let missing = !path.exists();
-        let failure = Failure::from(error);
-        match missing {
-            true => failure.hint("train one with `sepal train`; `sepal models` lists the networks that have names"),
-            false => failure,
-        }
+        let hint = match &error {
+            _ if !path.exists() => "train one with `sepal train`; `sepal models` lists the networks that have names",
+            FormatError::WeightsOnly { .. } | FormatError::NoNetwork { .. } => {
+                "name the network they belong to with --model SPEC"
+            }
+            _ => return error.into(),
+        };
+        Failure::from(error).hint(hint)
     })
 }
 

@@ -14,7 +14,7 @@ use crate::args;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, log};
 use crate::progress::Progress;
-use crate::target::{expect_classifier, open_model};
+use crate::target::{ModelFile, expect_classifier};
 use crate::threads::Threads;
 
 /// Measure a model on labelled pictures: accuracy, loss, a row for each class, confusion matrix
@@ -28,8 +28,8 @@ Examples:
   sepal eval runs/mobilenet_v1 photos --out report
   sepal eval net.safetensors photos/test --json")]
 pub(crate) struct Args {
-    /// A model file (.safetensors) or a run folder
-    file: PathBuf,
+    #[command(flatten)]
+    file: ModelFile,
     /// Folder of the data [default: the test pictures of the embedded sample]
     data: Option<PathBuf>,
     /// Pictures at a time
@@ -82,8 +82,8 @@ struct Class<'a> {
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    let model = open_model(&args.file)?;
-    expect_classifier(&model).map_err(|f| f.context(args.file.display()))?;
+    let model = args.file.open()?;
+    expect_classifier(&model).map_err(|f| f.context(args.file.path().display()))?;
     let set = open(args.data.as_deref(), &model)?;
     for note in &set.notes {
         log(format!("note: {note}"));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sepal_formats::names::{self, Naming};
 use sepal_formats::{native, onnx};
 use sepal_graph::Model;
 use sepal_report::grouped;
@@ -22,7 +23,8 @@ use crate::target::Target;
 Examples:
   sepal export runs/mobilenet_v1 -o net.onnx
   sepal export mobilenet_v2:width=1.4 --size 192 -o random.onnx --batch 1
-  sepal export net.onnx -o net.safetensors")]
+  sepal export net.onnx -o net.safetensors
+  sepal export runs/mobilenet_v2 --names timm -o for-pytorch.safetensors")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
@@ -39,6 +41,9 @@ pub(crate) struct Destination {
     /// File to write: .onnx or .safetensors
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// Names of the tensors in a .safetensors file: sepal, or timm, torchvision or bsconv for PyTorch, without the network
+    #[arg(long, value_name = "WHOSE", default_value = "sepal", value_parser = naming)]
+    names: Naming,
     /// Version of ONNX' operators, 15 to 17
     #[arg(long, value_name = "N", default_value_t = 17)]
     opset: i64,
@@ -55,6 +60,13 @@ fn batch(text: &str) -> Result<Batch, String> {
         "dynamic" => Ok(Batch(None)),
         _ => args::count(text).map(|n| Batch(Some(n))).map_err(|_| "is a number of pictures, or `dynamic`".to_owned()),
     }
+}
+
+fn naming(name: &str) -> Result<Naming, String> {
+    Naming::find(name).ok_or_else(|| {
+        let names: Vec<&str> = Naming::ALL.iter().map(|naming| naming.name()).collect();
+        format!("is none of {}", names.join(", "))
+    })
 }
 
 /// What was written.
@@ -80,6 +92,9 @@ impl Destination {
     fn form(&self) -> Result<Form> {
         let extension = self.output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
+            "onnx" if self.names != Naming::Sepal => Err(Failure::usage(
+                "--names is for .safetensors files: an ONNX file holds the network, and names of its own",
+            )),
             "onnx" => Ok(Form::Onnx),
             "safetensors" => Ok(Form::Native),
             _ => {
@@ -96,7 +111,8 @@ impl Destination {
                 let options = onnx::ExportOptions { opset: self.opset, batch: self.batch.0 };
                 onnx::write(model, &self.output, &options)?;
             }
-            Form::Native => native::write(model, &self.output)?,
+            Form::Native if self.names == Naming::Sepal => native::write(model, &self.output)?,
+            Form::Native => names::export(model, self.names)?.write(&self.output)?,
         }
         let (nodes, params) = (model.graph.nodes.len(), model.graph.cost()?.params);
         out.text(format!("wrote {}: {nodes} nodes, {} parameters", self.output.display(), grouped(params)))?;

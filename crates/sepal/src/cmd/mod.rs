@@ -6,6 +6,8 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod run;

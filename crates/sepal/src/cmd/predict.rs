@@ -1,6 +1,6 @@
 //! `sepal predict`: what is in a picture.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{Output, log};
 use crate::pictures;
 use crate::progress::Progress;
-use crate::target::{expect_classifier, open_model};
+use crate::target::{ModelFile, expect_classifier};
 use crate::threads::Threads;
 
 /// Say what is in pictures
@@ -29,8 +29,8 @@ Examples:
   sepal predict net.safetensors photos/ 'more/*.jpg' --topk 3 --format csv
   sepal predict net.safetensors - --format jsonl          paths on standard input, one a line")]
 pub(crate) struct Args {
-    /// A model file (.safetensors) or a run folder
-    file: PathBuf,
+    #[command(flatten)]
+    file: ModelFile,
     /// Pictures, folders of pictures, patterns such as 'photos/*.jpg', or - for a list on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -85,8 +85,8 @@ struct Unread {
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    let model = open_model(&args.file)?;
-    let mut predictor = Predictor::new(&model, args.threads).map_err(|f| f.context(args.file.display()))?;
+    let model = args.file.open()?;
+    let mut predictor = Predictor::new(&model, args.threads).map_err(|f| f.context(args.file.path().display()))?;
     let paths = pictures::expand(&args.images)?;
     let format = if out.is_json() { Format::Json } else { args.format };
     if format == Format::Csv {

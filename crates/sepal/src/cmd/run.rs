@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::target::{open_model, resized};
+use crate::target::{ModelFile, resized};
 use crate::threads::Threads;
 
 /// Run raw tensors through a network, without any preprocessing
@@ -24,8 +24,8 @@ Examples:
   sepal run runs/mobilenet_v1 --input x.npy --output y.npy
   sepal run net.safetensors --input x.npy --output y.npy --threads 1 --json")]
 pub(crate) struct Args {
-    /// A model file (.safetensors) or a run folder
-    file: PathBuf,
+    #[command(flatten)]
+    file: ModelFile,
     /// NumPy array to read
     #[arg(short, long, value_name = "X.npy")]
     input: PathBuf,
@@ -45,7 +45,7 @@ struct Done<'a> {
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    let model = open_model(&args.file)?;
+    let model = args.file.open()?;
     let input = npy::read(&args.input)?;
     let file = args.input.display();
     let (batch, model) = fit(model, &input).map_err(|failure| failure.context(&file))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sepal_data::{OpenOptions, Splits, Subset, stratified};
+use sepal_formats::FormatError;
 use sepal_graph::{Meta, Model, Weights};
 use sepal_train::{CheckpointEvery, Recipe, RunFolder, State, TrainOptions, Trainer};
 use sepal_zoo::Spec;
@@ -13,7 +14,7 @@ use super::args::Args;
 use super::{describe_data, describe_model, init, recipe};
 use crate::failure::{Failure, Result};
 use crate::output::log;
-use crate::target::open_model;
+use crate::target::{load_weights, open_model};
 
 /// Where runs go if nothing else is said.
 const RUNS: &str = "runs";
@@ -25,6 +26,20 @@ pub(super) struct Started {
     pub(super) run: PathBuf,
 }
 
+/// What a run starts from: a model, or weights of the network that the run trains.
+fn start_model(path: &Path, args: &Args) -> Result<Model> {
+    match (&args.model, sepal_formats::open(path)) {
+        (Some(spec), Err(FormatError::WeightsOnly { .. } | FormatError::NoNetwork { .. })) => {
+            let spec: Spec = spec.parse()?;
+            // A classifier of other classes is not taken anyway.
+            let classes = spec.defaults()?.classes;
+            load_weights(path, &spec, None, Some(classes))
+        }
+        (_, Ok(model)) => Ok(model),
+        (_, Err(_)) => open_model(path),
+    }
+}
+
 /// A new run.
 pub(super) fn new(args: &Args) -> Result<Started> {
     if let Some(model) = &args.model {
@@ -32,7 +47,7 @@ pub(super) fn new(args: &Args) -> Result<Started> {
         model.parse::<Spec>()?;
     }
     let file = args.recipe.as_deref().map(recipe::File::read).transpose()?;
-    let from = args.from.init.as_deref().map(|path| Ok::<_, Failure>((path, open_model(path)?))).transpose()?;
+    let from = args.from.init.as_deref().map(|path| Ok::<_, Failure>((path, start_model(path, args)?))).transpose()?;
     let path = args.data.clone().or_else(|| file.as_ref().and_then(|file| file.data().map(Path::to_owned)));
     let data = open_data(
         path.as_deref(),
