@@ -92,6 +92,11 @@ fn state(list: &[(String, Vec<usize>)], ordered: bool) -> StateDict {
     StateDict { file: "m.pth".into(), tensors: named.collect(), ordered, ..StateDict::default() }
 }
 
+/// The same, as a file that names layers by class if the names are such.
+fn state_of(list: &[(String, Vec<usize>)], naming: Naming) -> StateDict {
+    StateDict { by_class: naming == Naming::KerasClasses, ..state(list, false) }
+}
+
 #[test]
 fn every_list_fits_its_network_one_to_one() {
     for &(spec, classes, name, naming) in CASES {
@@ -100,7 +105,7 @@ fn every_list_fits_its_network_one_to_one() {
         // The names decide and not the order.
         list.reverse();
         let (weights, report) =
-            load(&graph, state(&list, false), &LoadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            load(&graph, state_of(&list, naming), &LoadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         // Of the same names for both, timm's are said.
         let shared = naming == Naming::Torchvision && (spec.starts_with("resnet") || spec == "densenet121");
         assert_eq!(report.naming, Some(if shared { Naming::Timm } else { naming }), "{name}");
@@ -217,12 +222,24 @@ fn auxiliary_heads_are_ignored_and_norms_of_keras_may_have_no_scale() {
     weights.check(&graph).unwrap();
     assert!(report.ignored.iter().any(|name| name == "AuxLogits.fc.weight"));
     for (name, naming) in [("keras_inceptionv3", Naming::Keras), ("keras3_inceptionv3", Naming::KerasClasses)] {
-        let state = state(&list(name), true);
+        let state = state_of(&list(name), naming);
         let (weights, report) = load(&graph, state, &LoadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         weights.check(&graph).unwrap();
-        // Both call layers by class and number. One counts them as they were made, the other as they are listed.
-        assert!(report.naming == Some(naming) || name == "keras3_inceptionv3", "{name}");
+        assert_eq!(report.naming, Some(naming), "{name}");
         assert_eq!(report.constant.len(), 94, "{name}: every norm");
+    }
+}
+
+#[test]
+fn both_ways_in_which_keras_counts_lead_to_the_same_layers() {
+    // The two lists of a network name the same tensors line by line.
+    for (spec, name) in [("mobilenet_v1", "mobilenet"), ("xception", "xception"), ("inception_v3", "inceptionv3")] {
+        let graph = graph(spec, 1000);
+        let weights = |prefix: &str, naming| {
+            let state = state_of(&list(&format!("{prefix}_{name}")), naming);
+            load(&graph, state, &LoadOptions::default()).unwrap().0
+        };
+        assert_eq!(weights("keras", Naming::Keras), weights("keras3", Naming::KerasClasses), "{name}");
     }
 }
 

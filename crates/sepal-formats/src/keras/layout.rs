@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) metadata: BTreeMap<String, String>,
     /// Whether parts stand in the order of the layers.
     pub(super) ordered: bool,
+    /// Whether some layer has no name but its class and number.
+    pub(super) by_class: bool,
 }
 
 type Attributes = HashMap<String, AttrValue>;
@@ -137,7 +139,8 @@ fn layers(
         }
         let numbered = path.rsplit('/').next().unwrap_or_default();
         let given = inner.attrs().map_err(wrong)?;
-        let layer = given.get("name").and_then(AttrValue::as_str).filter(|name| !name.is_empty()).unwrap_or(numbered);
+        let own = given.get("name").and_then(AttrValue::as_str).filter(|name| !name.is_empty());
+        let layer = own.unwrap_or(numbered);
         let class = numbered.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
         let sets = inner.datasets().map_err(wrong)?.len();
         let roles: &[&str] = match (class, sets) {
@@ -150,6 +153,7 @@ fn layers(
             ("p_re_lu", _) => &["alpha"],
             _ => &[],
         };
+        plan.by_class |= own.is_none() && !roles.is_empty();
         for i in 0..sets {
             match roles.get(i) {
                 Some(role) => {

@@ -70,8 +70,13 @@ fn parse(mut bytes: Vec<u8>, name: &str) -> Result<StateDict> {
         let wrong = |e: hdf5_pure::Error| keras(name, format!("HDF5: {e}"));
         let file = hdf5_pure::File::from_bytes(bytes).map_err(wrong)?;
         let plan = layout::plan(&file, name)?;
-        let mut state =
-            StateDict { file: name.to_owned(), metadata: plan.metadata, ordered: plan.ordered, ..StateDict::default() };
+        let mut state = StateDict {
+            file: name.to_owned(),
+            metadata: plan.metadata,
+            ordered: plan.ordered,
+            by_class: plan.by_class,
+            ..StateDict::default()
+        };
         let mut left = len.max(FREE_ELEMENTS);
         let mut seen = std::collections::HashSet::new();
         for part in plan.parts {

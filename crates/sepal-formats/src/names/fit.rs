@@ -48,7 +48,7 @@ pub fn load(graph: &Graph, state: StateDict, options: &LoadOptions) -> Result<(W
     let file = state.file.clone();
     let wrong = |source: Error| FormatError::Model { file: file.clone(), source };
     let specs = graph.params().map_err(wrong)?;
-    let ordered = state.ordered;
+    let (ordered, by_class) = (state.ordered, state.by_class);
     let mut report = Report::default();
     let mut tensors = Vec::with_capacity(state.tensors.len());
     for named in state.tensors {
@@ -68,7 +68,9 @@ pub fn load(graph: &Graph, state: StateDict, options: &LoadOptions) -> Result<(W
         let there = if naming.is_keras() { &by_rank } else { &plain };
         names.iter().filter(|foreign| there.contains(foreign.name.as_str())).count()
     };
-    let candidates = candidates(graph, &specs);
+    let mut candidates = candidates(graph, &specs);
+    // Both number layers, but count in another order: the shapes might agree and the weights be another layer's.
+    candidates.retain(|(naming, _)| *naming != if by_class { Naming::Keras } else { Naming::KerasClasses });
     let scored = candidates.iter().map(|(naming, names)| (found(*naming, names), *naming, names));
     // The first of the best, so that torchvision's names are timm's where they are the same.
     let Some((count, naming, names)) = scored.rev().max_by_key(|(count, ..)| *count) else {

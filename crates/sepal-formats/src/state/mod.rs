@@ -22,6 +22,9 @@ pub struct StateDict {
     pub tensors: Vec<Named>,
     /// Whether that order is the one in which the network's layers were made; a safetensors file is sorted instead.
     pub ordered: bool,
+    /// Whether layers are named by their class and number alone, as early versions of Keras 3 store them. The numbers are
+    /// then places in Keras' list of layers, otherwise they count layers as they were made.
+    pub by_class: bool,
     /// Names of what is no tensor or has no elements, each with what it is.
     pub skipped: Vec<(String, String)>,
 }
