@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, channels, map_input, window};
-use crate::{Error, OpParam, Result, Role, Shape, limits};
+use super::window::{self, Filters};
+use super::{Operator, channels, map_input};
+use crate::{OpParam, Result, Role, Shape};
 
 /// A two-dimensional convolution (cross-correlation, as every framework computes it).
 ///
@@ -130,6 +131,11 @@ impl Conv2d {
     fn taps(&self, c_in: usize) -> Option<u64> {
         (self.kernel[0] as u64).checked_mul(self.kernel[1] as u64)?.checked_mul((c_in / self.groups.max(1)) as u64)
     }
+
+    fn filters(&self) -> Filters {
+        let Self { out_channels, kernel, stride, padding, dilation, groups, .. } = *self;
+        Filters { out_channels, kernel, stride, padding, dilation, groups }
+    }
 }
 
 impl Operator for Conv2d {
@@ -144,44 +150,20 @@ impl Operator for Conv2d {
     }
 
     fn check(&self) -> Result<()> {
-        limits::count("out_channels", self.out_channels)?;
-        limits::window("kernel", &self.kernel, 1)?;
-        limits::window("stride", &self.stride, 1)?;
-        limits::window("padding", &self.padding, 0)?;
-        limits::window("dilation", &self.dilation, 1)?;
-        limits::count("groups", self.groups)
+        self.filters().check()
     }
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
         self.check()?;
         let [c_in, h, w] = map_input("conv2d", inputs)?;
-        if !c_in.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
-            return Err(Error::Attribute {
-                attribute: "groups",
-                value: self.groups.to_string(),
-                expected: format!("a divisor of the {c_in} input and {} output channels", self.out_channels),
-            });
-        }
+        self.filters().check_groups(c_in)?;
         let [h, w] = window::output_size([h, w], self.kernel, self.stride, self.padding, self.dilation)?;
         Shape::chw(self.out_channels, h, w)
     }
 
     fn params(&self, inputs: &[&Shape]) -> Vec<OpParam> {
         let c_in = channels(inputs);
-        let groups = self.groups.max(1);
-        let [kh, kw] = self.kernel;
-        let area = kh.saturating_mul(kw);
-        let mut params = vec![OpParam {
-            name: "weight",
-            shape: vec![self.out_channels, c_in / groups, kh, kw],
-            role: self.role(c_in),
-            fan_in: area.saturating_mul(c_in / groups),
-            fan_out: area.saturating_mul(self.out_channels / groups),
-        }];
-        if self.bias {
-            params.push(OpParam::per_channel("bias", self.out_channels, Role::Bias));
-        }
-        params
+        self.filters().params(self.role(c_in), c_in, [self.out_channels, c_in / self.groups.max(1)], self.bias)
     }
 
     fn macs(&self, inputs: &[&Shape], output: &Shape) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::window::Filters;
 use super::{Operator, channels, map_input};
 use crate::{Error, OpParam, Result, Role, Shape, limits};
 
@@ -51,6 +52,11 @@ impl ConvTranspose2d {
         let [kh, kw] = self.kernel;
         ((self.out_channels / self.groups.max(1)) as u64).checked_mul(kh as u64)?.checked_mul(kw as u64)
     }
+
+    fn filters(&self) -> Filters {
+        let Self { out_channels, kernel, stride, padding, dilation, groups, .. } = *self;
+        Filters { out_channels, kernel, stride, padding, dilation, groups }
+    }
 }
 
 impl Operator for ConvTranspose2d {
@@ -59,25 +65,14 @@ impl Operator for ConvTranspose2d {
     }
 
     fn check(&self) -> Result<()> {
-        limits::count("out_channels", self.out_channels)?;
-        limits::window("kernel", &self.kernel, 1)?;
-        limits::window("stride", &self.stride, 1)?;
-        limits::window("padding", &self.padding, 0)?;
         limits::window("output_padding", &self.output_padding, 0)?;
-        limits::window("dilation", &self.dilation, 1)?;
-        limits::count("groups", self.groups)
+        self.filters().check()
     }
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
         self.check()?;
         let [c_in, h, w] = map_input("conv_transpose2d", inputs)?;
-        if !c_in.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
-            return Err(Error::Attribute {
-                attribute: "groups",
-                value: self.groups.to_string(),
-                expected: format!("a divisor of the {c_in} input and {} output channels", self.out_channels),
-            });
-        }
+        self.filters().check_groups(c_in)?;
         let [top, left, bottom, right] = self.padding;
         let size = |i: usize, size: usize, cut: usize| {
             let taps = self.dilation[i] * (self.kernel[i] - 1) + 1;
@@ -95,20 +90,7 @@ impl Operator for ConvTranspose2d {
 
     fn params(&self, inputs: &[&Shape]) -> Vec<OpParam> {
         let c_in = channels(inputs);
-        let groups = self.groups.max(1);
-        let [kh, kw] = self.kernel;
-        let area = kh.saturating_mul(kw);
-        let mut params = vec![OpParam {
-            name: "weight",
-            shape: vec![c_in, self.out_channels / groups, kh, kw],
-            role: Role::ConvWeight,
-            fan_in: area.saturating_mul(c_in / groups),
-            fan_out: area.saturating_mul(self.out_channels / groups),
-        }];
-        if self.bias {
-            params.push(OpParam::per_channel("bias", self.out_channels, Role::Bias));
-        }
-        params
+        self.filters().params(Role::ConvWeight, c_in, [c_in, self.out_channels / self.groups.max(1)], self.bias)
     }
 
     /// Input elements times the weights of one input channel.
