@@ -1,11 +1,11 @@
 //! PyTorch's `.pth`: what `torch.save` writes, as a zip archive or, before version 1.6, as a row of pickles.
 //!
-//! A pickle is a program, and running one from elsewhere is running somebody's code. [`pickle`] therefore knows only the
-//! opcodes that build values, and [`value`] only the few names that tensors need; everything else becomes an inert
+//! A pickle is a program, and running one from elsewhere is running somebody's code. `pickle` therefore knows only the
+//! opcodes that build values, and `value` only the few names that tensors need; everything else becomes an inert
 //! object that is carried along and dropped. Nothing named in a file is ever looked up or called.
 //!
 //! Storages are read straight from the file when their tensors are made, so that memory is that of the tensors; how
-//! large those may become is bounded by the file's length (see [`tensor`]).
+//! large those may become is bounded by the file's length (see `tensor`).
 
 mod archive;
 mod legacy;

@@ -81,7 +81,7 @@ pub(super) type Storages = HashMap<String, Place>;
 pub(super) struct Budget(u64);
 
 impl Budget {
-    /// For a file of so many bytes: as many elements, which is twice what f16 needs, or [`FREE_ELEMENTS`].
+    /// For a file of so many bytes: as many elements, which is twice what f16 needs, or `FREE_ELEMENTS`.
     pub(super) fn new(len: u64) -> Self {
         Self(len.max(FREE_ELEMENTS))
     }
