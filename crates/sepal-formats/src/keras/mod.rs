@@ -7,6 +7,7 @@
 mod convert;
 mod layout;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,9 +101,22 @@ fn parse(mut bytes: Vec<u8>, name: &str) -> Result<StateDict> {
         state.skipped.extend(plan.skipped);
         Ok(state)
     };
+    GUARDED.set(true);
     // The closure owns what it changes, so nothing half-done is seen after a panic.
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(keras(name, "the HDF5 reader gave up: the file is damaged".to_owned())))
+    let read = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    read.unwrap_or_else(|_| Err(keras(name, "the HDF5 reader gave up: the file is damaged".to_owned())))
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside the HDF5 reader, where a panic becomes an error. A program's panic hook may then be
+/// silent.
+#[must_use]
+pub fn panics_are_caught() -> bool {
+    GUARDED.get()
 }
 
 /// The weights of a `.keras` archive.
