@@ -81,7 +81,7 @@ pub fn pad(op: &Pad, input: [usize; 2]) -> Taps {
 
 /// The element that stands at `place` of a dimension of `size` after `before` were added; none where a constant
 /// does.
-pub(crate) fn padded(mode: PadMode, place: usize, before: usize, size: usize) -> Option<usize> {
+pub fn padded(mode: PadMode, place: usize, before: usize, size: usize) -> Option<usize> {
     let last = size - 1;
     match (mode, place.checked_sub(before)) {
         (_, Some(at)) if at <= last => Some(at),

@@ -87,7 +87,7 @@ impl Globs {
     }
 
     /// A glob that selects nothing is a slip of the pen.
-    fn check_used(&self, slots: &[Slot]) -> Result<()> {
+    pub(crate) fn check_used(&self, slots: &[Slot]) -> Result<()> {
         for glob in &self.list {
             if !slots.iter().any(|slot| glob.is_match(&slot.path)) {
                 let first = slots.first().map_or("", |slot| slot.path.as_str());

@@ -23,6 +23,10 @@ pub struct EpochRow {
     pub top5: Option<f64>,
     /// Mean loss on the monitored set.
     pub loss: Option<f64>,
+    /// Mean over the epoch's batches of the regulariser's term of the loss (which `train_loss` is without), where the
+    /// recipe has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ortho: Option<f64>,
     /// Learning rate of the epoch's last step.
     pub lr: f64,
     /// Training pictures of the epoch that could not be read.
@@ -34,6 +38,7 @@ impl EpochRow {
         epoch: usize,
         seconds: f64,
         train: &Running,
+        ortho: bool,
         monitored: Option<&Metrics>,
         lr: f64,
         skipped: u64,
@@ -43,6 +48,7 @@ impl EpochRow {
             seconds,
             train_loss: train.loss(),
             train_top1: train.accuracy(),
+            ortho: ortho.then(|| train.ortho()),
             top1: monitored.map(|m| m.top1),
             top5: monitored.map(|m| m.top5),
             loss: monitored.map(|m| m.loss),
@@ -77,11 +83,15 @@ impl Best {
 
 /// Writes the rows as CSV, with the column names that tools for such tables know.
 pub(crate) fn write_csv(rows: &[EpochRow], w: &mut dyn Write) -> io::Result<()> {
-    writeln!(w, "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0")?;
+    writeln!(w, "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho")?;
     let cell = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
     for row in rows {
-        let (top1, top5, loss) = (cell(row.top1), cell(row.top5), cell(row.loss));
-        writeln!(w, "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e}", row.epoch, row.seconds, row.train_loss, row.lr)?;
+        let (top1, top5, loss, ortho) = (cell(row.top1), cell(row.top5), cell(row.loss), cell(row.ortho));
+        writeln!(
+            w,
+            "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e},{ortho}",
+            row.epoch, row.seconds, row.train_loss, row.lr
+        )?;
     }
     Ok(())
 }
@@ -100,15 +110,16 @@ mod tests {
             top1: Some(0.75),
             top5: Some(1.0),
             loss: Some(0.5),
+            ortho: Some(0.25),
             lr: 0.1,
             skipped: 0,
         };
         let mut text = Vec::new();
-        let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, ..row };
+        let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, ortho: None, ..row };
         write_csv(&[row, bare], &mut text).unwrap();
-        let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0\n\
-                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1\n\
-                        2,2.500,1.250000,,,,1.000000e-1\n";
+        let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho\n\
+                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1,0.250000\n\
+                        2,2.500,1.250000,,,,1.000000e-1,\n";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 

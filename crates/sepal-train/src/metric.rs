@@ -16,6 +16,9 @@ pub struct Running {
     pub top5: u64,
     /// Pictures.
     pub images: u64,
+    /// Sum over the pictures of their batch's regulariser.
+    #[serde(default)]
+    pub ortho_sum: f64,
 }
 
 impl Running {
@@ -25,6 +28,17 @@ impl Running {
         self.top1 += top1 as u64;
         self.top5 += top5 as u64;
         self.images += images as u64;
+    }
+
+    /// Adds what the regulariser was worth at a batch of so many pictures.
+    pub fn add_ortho(&mut self, value: f64, images: usize) {
+        self.ortho_sum += value * images as f64;
+    }
+
+    /// Mean of the regulariser over the batches; 0 without pictures.
+    #[must_use]
+    pub fn ortho(&self) -> f64 {
+        self.ortho_sum / self.images.max(1) as f64
     }
 
     /// Mean loss; 0 without pictures.

@@ -1,6 +1,6 @@
 //! Recipes: defaults, TOML, ranges, differences.
 
-use sepal_train::{Optimizer, Recipe, Schedule};
+use sepal_train::{Optimizer, Ortho, Recipe, Schedule};
 
 fn parse(text: &str) -> Recipe {
     Recipe::from_toml(text, "test.toml").unwrap()
@@ -28,6 +28,7 @@ fn every_field_survives_toml() {
         lr: Some(0.012_345_678_901_234_567),
         clip_grad: Some(1.5),
         freeze: vec!["*.pointwise.*".into(), "stem.*".into()],
+        ortho: Some(Ortho { alpha: 0.25, paths: Some(vec!["*.expand.weight".into()]) }),
         optimizer: Optimizer::Rmsprop { alpha: 0.9, eps: 1e-3, momentum: 0.5 },
         schedule: Schedule::Step { milestones: vec![3.0, 6.5], gamma: 0.2 },
         epochs: 8,
@@ -44,6 +45,7 @@ fn choices_take_their_own_defaults() {
     assert_eq!(recipe.schedule, Schedule::Constant {});
     assert_eq!((recipe.lr(), recipe.weight_decay()), (2e-3, 0.05));
     assert_eq!(recipe.resolved().lr, Some(2e-3));
+    assert_eq!(parse("[ortho]\n").ortho, Some(Ortho { alpha: 0.1, paths: None }));
     let recipe = parse("lr = 0.3\n[optimizer]\nkind = \"sgd\"\nmomentum = 0.0\nnesterov = false\n");
     assert_eq!(recipe.optimizer, Optimizer::Sgd { momentum: 0.0, nesterov: false });
     assert_eq!(recipe.lr(), 0.3);
@@ -94,6 +96,8 @@ fn numbers_out_of_range_name_field_value_and_range() {
         ("label_smoothing = 1.0", &["label_smoothing is 1", "below 1"]),
         ("ema_decay = 1.0", &["ema_decay is 1", "below 1"]),
         ("clip_grad = 0.0", &["clip_grad is 0", "above 0"]),
+        ("[ortho]\nalpha = 0.0", &["ortho.alpha is 0", "above 0"]),
+        ("[ortho]\npaths = [\"a[\"]", &["ortho.paths", "is not a glob"]),
         ("val_split = 1.0", &["val_split is 1", "below 1"]),
         ("workers = 5000", &["workers is 5000"]),
         ("freeze = [\"a[\"]", &["freeze", "a[", "not a glob"]),

@@ -46,7 +46,7 @@ pub(super) fn concat_and_slice(cases: &mut Cases) {
             b.node("slice", Slice { axis, start, end, step }, &[x])
         });
     }
-    cases.add_for_inference("slice of every third channel", [40, 3, 5], |b, x| {
+    cases.add("slice of every third channel", [40, 3, 5], |b, x| {
         b.node("slice", Slice { axis: 0, start: 2, end: 39, step: 3 }, &[x])
     });
 }
@@ -65,11 +65,11 @@ pub(super) fn padding(cases: &mut Cases) {
                 b.node("pad", Pad { before: before.to_vec(), after: after.to_vec(), mode }, &[x])
             });
         }
-        cases.add_for_inference(format!("pad every dimension, {mode:?}"), [18, 4, 5], |b, x| {
+        cases.add(format!("pad every dimension, {mode:?}"), [18, 4, 5], |b, x| {
             b.node("pad", Pad { before: vec![1, 2, 0], after: vec![2, 1, 3], mode }, &[x])
         });
     }
-    cases.add_for_inference("pad a vector, Edge", [18, 2, 2], |b, x| {
+    cases.add("pad a vector, Edge", [18, 2, 2], |b, x| {
         let x = b.global_avg_pool("pool", x)?;
         b.node("pad", Pad { before: vec![2], after: vec![3], mode: PadMode::Edge }, &[x])
     });
@@ -107,20 +107,18 @@ pub(super) fn resizing(cases: &mut Cases) {
 
 pub(super) fn other_shapes(cases: &mut Cases) {
     let mut reshape = |name: &str, shape: [usize; 3], to: &[i64]| {
-        cases.add_for_inference(format!("reshape {name}"), shape, |b, x| {
-            b.node("reshape", Reshape { shape: to.to_vec() }, &[x])
-        });
+        cases.add(format!("reshape {name}"), shape, |b, x| b.node("reshape", Reshape { shape: to.to_vec() }, &[x]));
     };
     reshape("to a vector", [5, 3, 4], &[-1]);
     reshape("to a matrix", [18, 3, 4], &[18, -1]);
     reshape("to another map", [6, 4, 5], &[20, 2, 3]);
     reshape("to four dimensions", [36, 2, 4], &[2, 18, 2, -1]);
     for order in [[1, 2, 0], [0, 2, 1], [2, 0, 1], [2, 1, 0]] {
-        cases.add_for_inference(format!("transpose {order:?}"), [18, 3, 5], |b, x| {
+        cases.add(format!("transpose {order:?}"), [18, 3, 5], |b, x| {
             b.node("transpose", Transpose { order: order.to_vec() }, &[x])
         });
     }
-    cases.add_for_inference("space to depth", [5, 4, 6], |b, x| {
+    cases.add("space to depth", [5, 4, 6], |b, x| {
         let x = b.node("cells", Reshape { shape: vec![5, 2, 2, 3, 2] }, &[x])?;
         let x = b.node("order", Transpose { order: vec![2, 4, 0, 1, 3] }, &[x])?;
         b.node("channels", Reshape { shape: vec![20, 2, 3] }, &[x])

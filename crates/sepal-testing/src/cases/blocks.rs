@@ -157,7 +157,7 @@ pub(super) fn branches(cases: &mut Cases) {
         let x = b.concat("concat", &parts)?;
         head(b, x)
     });
-    cases.add_for_inference("halves, one filtered, shuffled", [8, 6, 6], |b, x| {
+    cases.add("halves, one filtered, shuffled", [8, 6, 6], |b, x| {
         let x = norm_act(b, "stem", x, Conv2d::pointwise(20))?;
         let left = b.node("left", Slice::channels(0, 10), &[x])?;
         let right = b.node("right", Slice::channels(10, 20), &[x])?;

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
-use sepal_kernels::{GradSource, Input, LANES, Write, conv, depthwise, elementwise, from_nchw, norm, pooling, to_nchw};
+use sepal_kernels::elementwise::Side;
+use sepal_kernels::scale::Factor;
+use sepal_kernels::{Input, LANES, Source, Write, conv, depthwise, elementwise, norm, pooling, scale, softmax};
 
 use super::Run;
 use super::forward::mix;
-use super::plan::{ActPlan, Edge, Kind, Norm, UnitPlan, flat_len};
+use super::kind::Kind;
+use super::plan::{ActPlan, Norm, UnitPlan};
 use crate::params::Params;
 
 impl Run<'_> {
@@ -23,11 +26,23 @@ impl Run<'_> {
             Kind::Conv { weight, bias, .. } | Kind::Depthwise { weight, bias, .. } => {
                 self.convolution(unit, weight.clone(), bias.clone());
             }
+            Kind::Transposed { conv, weight, bias } => self.transposed(unit, conv, weight.clone(), bias.clone()),
+            Kind::LayerNorm { gamma, beta, eps } => self.layer_norm(unit, [gamma.clone(), beta.clone()], *eps),
+            Kind::GatedSum => self.gated_sum_gradient(unit),
+            Kind::Channels { .. } | Kind::Resample { .. } | Kind::Gather { .. } | Kind::Constant { .. } => {
+                self.moved_gradient(unit);
+            }
             Kind::Input { .. } => {}
-            _ => {
-                for edge in &unit.inputs {
+            Kind::Binary(_)
+            | Kind::Scale { .. }
+            | Kind::Softmax
+            | Kind::Pool(_)
+            | Kind::GlobalAvgPool { .. }
+            | Kind::Dropout { .. }
+            | Kind::Copy => {
+                for (at, edge) in unit.inputs.iter().enumerate() {
                     if let Some(write) = edge.dx {
-                        self.input_gradient(index, edge, write);
+                        self.input_gradient(index, at, write);
                     }
                 }
             }
@@ -99,39 +114,60 @@ impl Run<'_> {
     }
 
     /// One input of a unit without parameters.
-    fn input_gradient(&mut self, index: usize, edge: &Edge, write: Write) {
+    fn input_gradient(&mut self, index: usize, at: usize, write: Write) {
         let unit = &self.plan.units[index];
-        let input = &self.plan.units[edge.unit];
+        let read = |at: usize| unit.inputs.get(at).map(|edge| &self.plan.units[edge.unit]);
+        let Some(input) = read(at) else { return };
         let (g, dx) = (unit.g.clone().unwrap_or_default(), input.g.clone().unwrap_or_default());
-        let x = if unit.kind.rereads_input() { input.z.clone() } else { 0..0 };
-        let ([g, z, x], [dx, scratch]) =
-            self.arena.views([g, unit.z_for_grad(), x], [dx, unit.backward.scratch.clone()]);
+        let reread = |at: usize| match read(at) {
+            Some(input) if unit.kind.rereads_input() => input.z.clone(),
+            _ => 0..0,
+        };
+        let z = if unit.kind.rereads_result() { unit.z.clone() } else { unit.z_for_grad() };
+        let ([g, z, x, y], [dx]) = self.arena.views([g, z, reread(0), reread(1)], [dx]);
         let (exec, values) = (self.exec, &self.params.values);
         let dz = unit.grad_source(g, z, self.vectors, values);
+        let source = |at: usize, z| match read(at) {
+            Some(input) => input.source(z, self.vectors, values),
+            None => Source::plain(z),
+        };
+        let (x, y) = (source(0, x), source(1, y));
         match &unit.kind {
-            Kind::Add | Kind::Copy => elementwise::grad(exec, &unit.dims, dz, dx, write),
-            Kind::Pool(pool) => pooling::backward(exec, pool, dz, input.source(x, self.vectors, values), dx, write),
+            Kind::Binary(op) => {
+                let side = if at == 0 { Side::First } else { Side::Second };
+                elementwise::binary_grad(exec, &unit.dims, *op, side, dz, x, y, dx, write);
+            }
+            Kind::Scale { map } => {
+                let (x, s) = if *map == 0 { (x, y) } else { (y, x) };
+                if at == *map {
+                    scale::input_grad(exec, &unit.dims, dz, Factor::PerChannel(s), dx, write);
+                } else {
+                    scale::channel_grad(exec, &unit.dims, dz, x, dx, write);
+                }
+            }
+            Kind::Copy => elementwise::grad(exec, &unit.dims, dz, dx, write),
+            Kind::Softmax => softmax::backward(exec, &unit.dims, dz, z, dx, write),
+            Kind::Pool(pool) => pooling::backward(exec, pool, dz, x, dx, write),
             Kind::GlobalAvgPool { input } => pooling::global_average_grad(exec, input, dz, dx, write),
             Kind::Dropout { p } => {
                 elementwise::dropout_grad(exec, &unit.dims, g, 1.0 - p, self.seed ^ mix(index), dx, write);
             }
-            Kind::Flatten { input } => {
-                let (vector, rest) = scratch.split_at_mut(unit.dims.len());
-                let (flat, map) = rest.split_at_mut(flat_len(input));
-                elementwise::grad(exec, &unit.dims, dz, vector, Write::Set);
-                to_nchw(unit.dims, vector, flat);
-                from_nchw(*input, flat, map);
-                elementwise::grad(exec, input, GradSource::plain(map), dx, write);
-            }
-            Kind::Input { .. } | Kind::Conv { .. } | Kind::Depthwise { .. } => {
-                unreachable!("inputs have no gradient, convolutions their own step")
-            }
+            Kind::Input { .. }
+            | Kind::Conv { .. }
+            | Kind::Depthwise { .. }
+            | Kind::Transposed { .. }
+            | Kind::LayerNorm { .. }
+            | Kind::GatedSum
+            | Kind::Channels { .. }
+            | Kind::Resample { .. }
+            | Kind::Gather { .. }
+            | Kind::Constant { .. } => unreachable!("the pictures have no gradient, the others their own step"),
         }
     }
 }
 
 /// Zeros behind a vector of `channels` floats: an optimizer must find none of the padding's meaningless sums.
-fn clear_padding(vector: &mut [f32], channels: usize) {
+pub(super) fn clear_padding(vector: &mut [f32], channels: usize) {
     debug_assert!(vector.len().is_multiple_of(LANES));
     vector[channels..].fill(0.0);
 }

@@ -1,16 +1,38 @@
 //! The forward step of one unit.
 
+use sepal_kernels::scale::Factor;
 use sepal_kernels::{
-    Epilogue, Input, conv, depthwise, elementwise, from_nchw, norm, pixels_from_nchw, pooling, to_nchw,
+    Epilogue, Input, Write, arrange, conv, depthwise, elementwise, from_nchw, layer_norm, norm, pixels_from_nchw,
+    pooling, scale, softmax,
 };
 
 use super::Run;
-use super::plan::{Kind, Norm, UnitPlan};
+use super::kind::Kind;
+use super::plan::{Norm, UnitPlan};
 use crate::params::Params;
 
 impl Run<'_> {
     /// Computes the stored tensor of a unit, and its norm's scale and shift.
     pub(super) fn forward(&mut self, index: usize, images: &[f32]) {
+        let units = &self.plan.units;
+        let unit = &units[index];
+        match &unit.kind {
+            Kind::Channels { parts, fills, value } => self.channels(unit, parts, fills, *value),
+            Kind::GatedSum => self.gated_sum(unit),
+            Kind::Constant { values, learnt } => self.constant(unit, values.clone(), *learnt),
+            _ => self.compute(index, images),
+        }
+        if let Some(norm) = &unit.norm {
+            if !norm.by_producer {
+                let ([z], [sums]) = self.arena.views([unit.z.clone()], [unit.forward.sums.clone()]);
+                norm::statistics(self.exec, &unit.dims, sepal_kernels::Source::plain(z), sums);
+            }
+            self.finish_norm(unit, norm, unit.forward.sums.clone());
+        }
+    }
+
+    /// The stored tensor of a unit of at most two inputs.
+    fn compute(&mut self, index: usize, images: &[f32]) {
         let units = &self.plan.units;
         let unit = &units[index];
         let read = |at: usize| unit.inputs.get(at).map(|edge| &units[edge.unit]);
@@ -40,31 +62,48 @@ impl Run<'_> {
                 depthwise::pack(exec, conv, &values[weight.clone()], packed);
                 depthwise::forward(exec, conv, source, packed, epilogue, z, by_producer.then_some(&mut *sums), scratch);
             }
-            (Kind::Add, Some(a)) => {
+            (Kind::Transposed { conv, weight, bias }, Some(source)) => {
+                conv::pack_back(exec, conv, &values[weight.clone()], packed);
+                let bias = bias.clone().map(|bias| &values[bias]);
+                conv::transposed::forward(exec, conv, source, packed, bias, z, scratch);
+            }
+            (Kind::Binary(op), Some(a)) => {
                 if let Some(b) = source(1, y) {
-                    elementwise::binary(exec, &unit.dims, elementwise::Binary::Add, a, b, z);
+                    elementwise::binary(exec, &unit.dims, *op, a, b, z);
                 }
+            }
+            (Kind::Scale { map }, Some(a)) => {
+                if let Some(b) = source(1, y) {
+                    let (x, s) = if *map == 0 { (a, b) } else { (b, a) };
+                    scale::forward(exec, &unit.dims, x, Factor::PerChannel(s), z, Write::Set);
+                }
+            }
+            (Kind::Resample { taps, .. }, Some(source)) => {
+                arrange::resample(exec, taps, unit.dims.n, unit.dims.c, source, z, Write::Set);
+            }
+            (Kind::Gather { input, gather, .. }, Some(source)) => {
+                let x = if source.is_plain() {
+                    x
+                } else {
+                    elementwise::apply(exec, input, source, scratch);
+                    scratch
+                };
+                arrange::gather(exec, gather, unit.dims.n, x, z, Write::Set);
+            }
+            (Kind::Softmax, Some(source)) => softmax::forward(exec, &unit.dims, source, z),
+            (Kind::LayerNorm { gamma, beta, eps }, Some(source)) => {
+                let [gamma, beta] = [gamma, beta].map(|range| range.clone().map(|range| &values[range]));
+                layer_norm::forward(exec, &unit.dims, source, gamma, beta, *eps, z);
             }
             (Kind::Pool(pool), Some(source)) => pooling::forward(exec, pool, source, z),
             (Kind::GlobalAvgPool { input }, Some(source)) => pooling::global_average(exec, input, source, z),
             (Kind::Dropout { p }, Some(source)) => {
                 elementwise::dropout(exec, &unit.dims, source, 1.0 - p, self.seed ^ mix(index), z);
             }
-            (Kind::Flatten { input }, Some(source)) => {
-                let (map, flat) = scratch.split_at_mut(input.len());
-                elementwise::apply(exec, input, source, map);
-                to_nchw(*input, map, flat);
-                from_nchw(unit.dims, flat, z);
-            }
             (Kind::Copy, Some(source)) => elementwise::apply(exec, &unit.dims, source, z),
-            (_, None) => unreachable!("every unit but the input reads another"),
-        }
-        if let Some(norm) = &unit.norm {
-            if !norm.by_producer {
-                norm::statistics(exec, &unit.dims, sepal_kernels::Source::plain(z), sums);
+            (Kind::Channels { .. } | Kind::GatedSum | Kind::Constant { .. }, _) | (_, None) => {
+                unreachable!("these have their own steps, and all others but the input read another unit")
             }
-            let sums = unit.forward.sums.clone();
-            self.finish_norm(unit, norm, sums);
         }
     }
 

@@ -5,7 +5,11 @@
 
 mod backward;
 mod forward;
+mod kind;
+mod lower;
+mod moves;
 mod plan;
+mod products;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -289,7 +293,7 @@ impl UnitPlan {
 
     /// The gradient of the stored tensor, from that of the value.
     fn grad_source<'a>(&'a self, g: &'a [f32], z: &'a [f32], vectors: &'a [f32], values: &'a [f32]) -> GradSource<'a> {
-        if self.norm.is_none() && self.act.is_none() {
+        if !self.applies() {
             return GradSource::plain(g);
         }
         let norm = self.norm.as_ref().map(|norm| {
@@ -301,14 +305,14 @@ impl UnitPlan {
 
     /// Where the stored tensor is, if the reverse step has to see it.
     fn z_for_grad(&self) -> std::ops::Range<usize> {
-        if self.norm.is_some() || self.act.is_some() { self.z.clone() } else { 0..0 }
+        if self.applies() { self.z.clone() } else { 0..0 }
     }
 }
 
 impl ActPlan {
     fn kernel<'a>(&self, values: &'a [f32]) -> sepal_kernels::Act<'a> {
         use sepal_graph::Activation;
-        use sepal_kernels::Act;
+        use sepal_kernels::{Act, Smooth};
         match self {
             Self::Prelu(slope) => Act::Prelu(&values[slope.clone()]),
             Self::Plain(act) => match *act {
@@ -320,12 +324,12 @@ impl ActPlan {
                 Activation::HardSwish => Act::HardSwish,
                 Activation::HardSigmoid => Act::HardSigmoid,
                 Activation::Sigmoid => Act::Sigmoid,
-                Activation::Tanh
-                | Activation::LeakyRelu { .. }
-                | Activation::Gelu
-                | Activation::GeluTanh
-                | Activation::Mish
-                | Activation::Clip { .. } => unreachable!("refused when it was compiled"),
+                Activation::Tanh => Act::Smooth(Smooth::Tanh),
+                Activation::LeakyRelu { slope } => Act::LeakyRelu(slope),
+                Activation::Gelu => Act::Smooth(Smooth::Gelu),
+                Activation::GeluTanh => Act::Smooth(Smooth::GeluTanh),
+                Activation::Mish => Act::Smooth(Smooth::Mish),
+                Activation::Clip { min, max } => Act::Clip(min, max),
             },
         }
     }

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use sepal_graph::{Activation, AvgPool, Conv2d, Graph, MaxPool, NodeId, Op, Role, Shape};
-use sepal_kernels::pooling::Pool;
-use sepal_kernels::{Conv, Dims, LANES, Write, conv, depthwise, loss, norm, pooling};
+use sepal_graph::{Activation, Graph, NodeId, Op, Role, Shape};
+use sepal_kernels::{Dims, LANES, Write, conv, depthwise, elementwise, loss, norm};
 use sepal_runtime::arena::{self, Request};
 
+use super::kind::Kind;
+use super::lower::lower;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::units::{Producer, Unit};
@@ -58,52 +59,6 @@ pub(super) struct Edge {
     pub(super) unit: usize,
     /// How this reader's part of the input's gradient is written; `None` where nobody needs it.
     pub(super) dx: Option<Write>,
-}
-
-/// What a unit computes.
-#[derive(Clone)]
-pub(super) enum Kind {
-    /// The pictures; dense pixels where only convolutions read them, else channel blocks.
-    Input {
-        pixels: bool,
-    },
-    Conv {
-        conv: Conv,
-        weight: Range<usize>,
-        bias: Option<Range<usize>>,
-    },
-    Depthwise {
-        conv: Conv,
-        weight: Range<usize>,
-        bias: Option<Range<usize>>,
-    },
-    Add,
-    Pool(Pool),
-    GlobalAvgPool {
-        input: Dims,
-    },
-    Dropout {
-        p: f32,
-    },
-    Flatten {
-        input: Dims,
-    },
-    Copy,
-}
-
-impl Kind {
-    /// Whether the reverse step reads the input's values again.
-    pub(super) fn rereads_input(&self) -> bool {
-        match self {
-            Self::Conv { .. } | Self::Depthwise { .. } | Self::Pool(_) => true,
-            Self::Input { .. }
-            | Self::Add
-            | Self::GlobalAvgPool { .. }
-            | Self::Dropout { .. }
-            | Self::Flatten { .. }
-            | Self::Copy => false,
-        }
-    }
 }
 
 /// A unit's batch norm. Ranges are of parameters, running statistics and the engine's channel vectors.
@@ -168,10 +123,13 @@ pub(super) fn compile(source: &Source<'_>, batch: usize) -> Result<(Plan, usize)
     Ok((Plan { units, logits, loss_scratch, arena }, vectors.0))
 }
 
-/// Size of a value of this shape.
-fn dims(shape: &Shape, batch: usize) -> Dims {
-    let [h, w] = shape.size();
-    Dims::new(batch, shape.channels(), h, w)
+/// Size of a value of this shape: the first dimension is the channels, the others are pixels.
+pub(super) fn dims(shape: &Shape, batch: usize) -> Dims {
+    match *shape.dims() {
+        [c, h, ref rest @ ..] => Dims::new(batch, c, h, rest.iter().product()),
+        [c] => Dims::new(batch, c, 1, 1),
+        [] => Dims::new(batch, 1, 1, 1),
+    }
 }
 
 fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vectors) -> Result<UnitPlan> {
@@ -179,59 +137,7 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
     let dims = size(unit.value);
     let kind = match unit.producer {
         Producer::Copy => Kind::Copy,
-        Producer::Node(id) => {
-            let node = &source.graph.nodes[id.index()];
-            let input = node.inputs.first().map_or(dims, |&id| size(id));
-            let param = |role| source.params.slot(id, role);
-            let weight = |role| param(role).map(|slot| slot.range.clone()).unwrap_or_default();
-            let bias = param(Role::Bias).map(|slot| slot.padded());
-            match &node.op {
-                Op::Input(_) => Kind::Input { pixels: takes_pixels(source, id, dims) },
-                Op::Conv2d(op) => {
-                    let conv = geometry(op, input, size(id));
-                    if op.is_depthwise(input.c) && input.c > 1 {
-                        Kind::Depthwise { conv, weight: weight(Role::DepthwiseWeight), bias }
-                    } else {
-                        Kind::Conv { conv, weight: weight(Role::ConvWeight), bias }
-                    }
-                }
-                Op::Linear(op) => Kind::Conv {
-                    conv: Conv::pointwise(input, op.out_features),
-                    weight: weight(Role::LinearWeight),
-                    bias,
-                },
-                Op::Add(_) => Kind::Add,
-                Op::MaxPool(MaxPool { kernel, stride, padding }) => {
-                    Kind::Pool(pool(pooling::Kind::Max, input, size(id), *kernel, *stride, *padding))
-                }
-                Op::AvgPool(AvgPool { kernel, stride, padding, count_include_pad }) => {
-                    let kind = pooling::Kind::Average { count_include_pad: *count_include_pad };
-                    Kind::Pool(pool(kind, input, size(id), *kernel, *stride, *padding))
-                }
-                Op::GlobalAvgPool(_) => Kind::GlobalAvgPool { input },
-                Op::Dropout(op) => Kind::Dropout { p: op.p },
-                Op::Flatten(_) => Kind::Flatten { input },
-                Op::BatchNorm(_) | Op::Activation(_) => Kind::Copy,
-                Op::Subtract(_)
-                | Op::Multiply(_)
-                | Op::Divide(_)
-                | Op::Constant(_)
-                | Op::Concat(_)
-                | Op::Slice(_)
-                | Op::Pad(_)
-                | Op::ConvTranspose2d(_)
-                | Op::Interpolate(_)
-                | Op::Reshape(_)
-                | Op::Transpose(_)
-                | Op::Softmax(_)
-                | Op::Mean(_)
-                | Op::LayerNorm(_)
-                | Op::GatedSum(_) => {
-                    let what = format!("{} cannot be trained", node.op.kind());
-                    return Err(Error::Unsupported { path: node.path.clone(), what });
-                }
-            }
-        }
+        Producer::Node(id) => lower(source, id, batch)?,
     };
     let norm = unit.norm.map(|id| norm_plan(source, id, &kind, &dims, vectors)).transpose()?;
     let act = unit.act.map(|id| act_plan(source, id)).transpose()?;
@@ -250,25 +156,9 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
     })
 }
 
-fn geometry(op: &Conv2d, input: Dims, output: Dims) -> Conv {
-    let padding = [op.padding[0], op.padding[1]];
-    Conv { input, output, kernel: op.kernel, stride: op.stride, padding, dilation: op.dilation, groups: op.groups }
-}
-
-fn pool(
-    kind: pooling::Kind,
-    input: Dims,
-    output: Dims,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    [top, left, bottom, right]: [usize; 4],
-) -> Pool {
-    Pool { kind, input, output, kernel, stride, padding: [top, left], padding_end: [bottom, right] }
-}
-
 /// Whether pictures stay dense: channel blocks would hold mostly padding, and a first convolution
 /// gathers its taps anyway.
-fn takes_pixels(source: &Source<'_>, input: NodeId, dims: Dims) -> bool {
+pub(super) fn takes_pixels(source: &Source<'_>, input: NodeId, dims: Dims) -> bool {
     let unit = source.unit_of[input.index()];
     let mut readers = source.units.iter().filter(|reader| reader.inputs.contains(&unit));
     let is_conv = |reader: &Unit| match reader.producer {
@@ -315,14 +205,6 @@ fn act_plan(source: &Source<'_>, id: NodeId) -> Result<ActPlan> {
         Op::Activation(Activation::Prelu) => {
             Ok(ActPlan::Prelu(source.params.slot(id, Role::Slope).map(|slot| slot.padded()).unwrap_or_default()))
         }
-        Op::Activation(
-            act @ (Activation::Tanh
-            | Activation::LeakyRelu { .. }
-            | Activation::Gelu
-            | Activation::GeluTanh
-            | Activation::Mish
-            | Activation::Clip { .. }),
-        ) => Err(Error::Unsupported { path: node.path.clone(), what: format!("{act} cannot be trained") }),
         Op::Activation(act) => Ok(ActPlan::Plain(*act)),
         _ => unreachable!("units take only activations as theirs"),
     }
@@ -375,7 +257,7 @@ fn place(units: &mut [UnitPlan], logits: usize, threads: usize) -> (Range<usize>
         let readers = || units.iter().enumerate().filter(move |(_, reader)| reader.live && reader.reads(index));
         let last_forward = readers().map(|(reader, _)| reader).max().unwrap_or(index).max(index);
         let first_g = if index == logits { count } else { back(last_forward) };
-        let own = unit.has_gradient && (unit.norm.is_some() || unit.act.is_some());
+        let own = unit.has_gradient && (unit.applies() || unit.kind.rereads_result());
         let reread = readers().filter(|(_, reader)| reader.has_gradient && reader.kind.rereads_input());
         let last_reread = reread.map(|(reader, _)| back(reader)).max().unwrap_or(0);
         let used = if index == logits { count } else { last_forward };
@@ -417,7 +299,12 @@ impl UnitPlan {
     fn learns(&self) -> bool {
         let norm = self.norm.as_ref().is_some_and(|norm| norm.gamma.is_some() || norm.beta.is_some());
         let act = matches!(self.act, Some(ActPlan::Prelu(_)));
-        norm || act || matches!(self.kind, Kind::Conv { .. } | Kind::Depthwise { .. })
+        norm || act || self.kind.learns()
+    }
+
+    /// Whether readers apply something to the stored tensor.
+    pub(super) fn applies(&self) -> bool {
+        self.norm.is_some() || self.act.is_some()
     }
 
     fn reads(&self, unit: usize) -> bool {
@@ -435,31 +322,17 @@ impl UnitPlan {
     /// Floats of scratch, packed weights and norm statistics of the forward step.
     fn forward_working(&self, threads: usize) -> [usize; 3] {
         let sums = self.norm.as_ref().map_or(0, |norm| norm::stats_len(&self.dims, norm.stat_rows));
-        match &self.kind {
-            Kind::Conv { conv, .. } => [conv::forward_scratch(conv, threads), conv::packed_len(conv), sums],
-            Kind::Depthwise { conv, .. } => {
-                [depthwise::forward_scratch(conv, threads), depthwise::packed_len(conv), sums]
-            }
-            Kind::Flatten { input } => [input.len() + flat_len(input), 0, sums],
-            _ => [0, 0, sums],
-        }
+        let [scratch, packed] = self.kind.forward_working(&self.dims, threads);
+        [scratch, packed, sums]
     }
 
     /// The same of the reverse step, with the norm's gradient sums.
     fn backward_working(&self, threads: usize) -> [usize; 3] {
         let sums = self.norm.as_ref().map_or(0, |_| norm::grad_sums_len(&self.dims));
-        let [scratch, packed] = match &self.kind {
-            Kind::Conv { conv, .. } => {
-                let back =
-                    if self.inputs.iter().any(|edge| edge.dx.is_some()) { conv::packed_back_len(conv) } else { 0 };
-                [conv::backward_scratch(conv, threads), back]
-            }
-            Kind::Depthwise { conv, .. } => [depthwise::backward_scratch(conv, threads), depthwise::packed_len(conv)],
-            Kind::Flatten { input } => [self.dims.len() + flat_len(input) + input.len(), 0],
-            _ => [0, 0],
-        };
+        let wants_input = self.inputs.iter().any(|edge| edge.dx.is_some());
+        let [scratch, packed] = self.kind.backward_working(&self.dims, threads, wants_input);
         let prelu = match self.act {
-            Some(ActPlan::Prelu(_)) => sepal_kernels::elementwise::prelu_scratch(&self.dims),
+            Some(ActPlan::Prelu(_)) => elementwise::prelu_scratch(&self.dims),
             _ => 0,
         };
         [scratch.max(prelu), packed, sums]

@@ -47,6 +47,10 @@ impl Recipe {
         // The transforms know their own ranges.
         Pipeline::train(Preprocess::default(), &self.augment)?;
         crate::groups::Globs::new("freeze", &self.freeze)?;
+        if let Some(ortho) = &self.ortho {
+            positive("ortho.alpha", ortho.alpha)?;
+            crate::groups::Globs::new("ortho.paths", &ortho.globs())?;
+        }
         Ok(())
     }
 

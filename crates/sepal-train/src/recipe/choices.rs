@@ -3,6 +3,36 @@
 use sepal_graph::Filter;
 use serde::{Deserialize, Serialize};
 
+/// The orthonormal regulariser α·Σ ‖WWᵀ − I‖_F over the pointwise weights W that are the first factor of a subspace
+/// blueprint separable convolution. Haase & Amthor 2020, arXiv:2003.13549, §3.3.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ortho {
+    /// The factor α of the norms' sum, above 0; 0.1 by default, as in the paper.
+    pub alpha: f64,
+    /// Globs on parameter paths, each of which matches weights of pointwise convolutions or linear layers. Absent means
+    /// [`Ortho::PATHS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
+}
+
+impl Default for Ortho {
+    fn default() -> Self {
+        Self { alpha: 0.1, paths: None }
+    }
+}
+
+impl Ortho {
+    /// The first pointwise convolutions of BSConv-S, and the projections of inverted residual blocks: with the
+    /// expansion of the next block these are the two factors (§4.2 of the paper, and its authors' code).
+    pub const PATHS: [&str; 2] = ["*pointwise1.weight", "*project.weight"];
+
+    /// The globs that count.
+    pub(crate) fn globs(&self) -> Vec<String> {
+        self.paths.clone().unwrap_or_else(|| Self::PATHS.map(String::from).to_vec())
+    }
+}
+
 /// How weights are updated; the formulas, and the meaning of weight decay, are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]

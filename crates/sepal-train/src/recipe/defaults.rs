@@ -43,6 +43,7 @@ impl Recipe {
             freeze: Vec::new(),
             strict: false,
             workers: 0,
+            ortho: None,
             optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true },
             schedule: Schedule::Cosine { min: 0.0 },
             augment: Augment { crop_padding: Some(1), hflip: 0.5, ..Augment::default() },

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sepal_data::Augment;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Optimizer, Preprocessing, Resize, Schedule};
+pub use choices::{Optimizer, Ortho, Preprocessing, Resize, Schedule};
 pub use diff::FieldDiff;
 
 use crate::error::{Error, Result};
@@ -87,6 +87,9 @@ pub struct Recipe {
     /// Threads that decode and augment ahead of training; 0 means the trainer chooses. Has no
     /// influence on the result.
     pub workers: usize,
+    /// Draws first factors of pointwise convolutions to orthonormal rows. Absent means not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ortho: Option<Ortho>,
     /// How the weights are updated.
     pub optimizer: Optimizer,
     /// How the learning rate falls after the warm-up.

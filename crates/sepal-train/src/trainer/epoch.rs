@@ -80,6 +80,14 @@ impl Trainer {
         let output = self.engine.step(&mut self.params, &input)?;
         self.check_finite("loss", output.loss, lr)?;
         let update = self.progress.updates + 1;
+        let ortho = match &mut self.ortho {
+            Some(regulariser) => {
+                let value = regulariser.step(Self::exec(&self.options.pool, self.options.level), &mut self.params);
+                self.check_finite("regulariser", value, lr)?;
+                Some(value)
+            }
+            None => None,
+        };
         let exec = Self::exec(&self.options.pool, self.options.level);
         let grad_norm = self.optim.step(exec, &mut self.params, lr, update);
         if let Some(ema) = &mut self.ema {
@@ -90,6 +98,9 @@ impl Trainer {
         }
         self.progress.updates = update;
         self.progress.running.add(output.loss, output.top1, output.top5, batch.len());
+        if let Some(ortho) = ortho {
+            self.progress.running.add_ortho(ortho, batch.len());
+        }
         self.clock.images += batch.len() as u64;
         observer.batch(&BatchReport {
             epoch: self.progress.epoch + 1,
@@ -129,7 +140,7 @@ impl Trainer {
         let progress = &mut self.progress;
         progress.seconds = self.clock.start.map_or(0.0, |(start, before)| before + start.elapsed().as_secs_f64());
         let (seconds, skipped) = (progress.seconds, progress.skipped);
-        let row = EpochRow::new(epoch, seconds, &progress.running, metrics.as_ref(), lr, skipped);
+        let row = EpochRow::new(epoch, seconds, &progress.running, self.ortho.is_some(), metrics.as_ref(), lr, skipped);
         progress.history.push(row);
         progress.epoch = epoch;
         progress.batch = 0;

@@ -22,6 +22,7 @@ use crate::history::{Best, EpochRow};
 use crate::metric::Metrics;
 use crate::observer::{Observer, Start};
 use crate::optim::{Ema, Optim};
+use crate::ortho::Regulariser;
 use crate::params::Params;
 use crate::preprocess;
 use crate::recipe::Recipe;
@@ -77,7 +78,7 @@ pub struct TrainMemory {
     pub parameters: usize,
     /// Gradients of the parameters.
     pub gradients: usize,
-    /// State of the optimizer.
+    /// State of the optimizer, and working memory of the regulariser.
     pub optimizer: usize,
     /// Moving averages of parameters and statistics.
     pub ema: usize,
@@ -133,6 +134,7 @@ pub struct Trainer {
     params: Params,
     engine: Engine,
     optim: Optim,
+    ortho: Option<Regulariser>,
     ema: Option<Ema>,
     schedule: LearningRate,
     progress: Progress,
@@ -209,6 +211,8 @@ impl Trainer {
         let Model { graph, weights, meta } = Model::new(graph, weights, meta)?;
         let params = Params::new(&graph, &weights)?;
         let optim = Optim::new(&recipe, &params)?;
+        let ortho =
+            recipe.ortho.as_ref().map(|ortho| Regulariser::new(ortho, &params, options.pool.threads())).transpose()?;
         let ema = Ema::new(recipe.ema_decay, &params);
         let pictures = [Some(&data.train), data.val.as_ref(), data.test.as_ref()].map(|set| set.map_or(0, |s| s.len()));
         let progress = Progress { pictures, ..Progress::default() };
@@ -228,6 +232,7 @@ impl Trainer {
             params,
             engine,
             optim,
+            ortho,
             ema,
             schedule,
             progress,
@@ -305,7 +310,7 @@ impl Trainer {
         TrainMemory {
             parameters: engine.parameters,
             gradients: engine.gradients,
-            optimizer: self.optim.bytes(),
+            optimizer: self.optim.bytes() + self.ortho.as_ref().map_or(0, Regulariser::bytes),
             ema: self.ema.as_ref().map_or(0, Ema::bytes),
             activations: engine.arena,
             batches: (PREFETCH.max(workers) + 1) * self.max_batch * picture,

@@ -21,6 +21,7 @@ Examples:
   sepal train photos --model mobilenet_v1:width=0.25 --opt adamw --lr 0.001 --out runs/small
   sepal train photos --recipe mine.toml --seed 2 --progress plain
   sepal train photos --init runs/mobilenet_v1 --freeze 'block*' --epochs 5
+  sepal train photos --model resnet20:block=bsconv_s --ortho 0.1
   sepal train --resume runs/mobilenet_v1")]
 pub(crate) struct Args {
     /// Folder of the data [default: the embedded sample]
@@ -79,6 +80,9 @@ pub(super) struct Fit {
     /// Largest norm of the gradient
     #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_negative_numbers = true)]
     pub(super) clip_grad: Option<f64>,
+    /// Factor of BSConv-S's orthonormal regulariser; the paper's is 0.1, 0 turns it off
+    #[arg(long, value_name = "X", env = "SEPAL_ORTHO", hide_env = true, allow_negative_numbers = true)]
+    pub(super) ortho: Option<f64>,
     /// Label smoothing
     #[arg(long, value_name = "X", env = "SEPAL_SMOOTHING", hide_env = true, allow_negative_numbers = true)]
     pub(super) smoothing: Option<f32>,

@@ -151,8 +151,9 @@ impl Observer for Display {
             (Some(set), Some(top1)) => format!("  {set} {top1:.4}{}", if best { " best" } else { "" }),
             _ => String::new(),
         };
+        let ortho = row.ortho.map_or(String::new(), |ortho| format!("  ortho {ortho:.4}"));
         self.line(&format!(
-            "epoch {:>digits$}/{epochs}  loss {:.4}  train {:.4}{measured}  {images_per_second:.0} images/s{left}",
+            "epoch {:>digits$}/{epochs}  loss {:.4}{ortho}  train {:.4}{measured}  {images_per_second:.0} images/s{left}",
             row.epoch, row.train_loss, row.train_top1,
         ));
         if waited > WAITED && !self.told_waiting {

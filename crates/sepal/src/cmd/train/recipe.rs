@@ -156,6 +156,11 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
     recipe.lr = fit.lr.or(recipe.lr);
     recipe.weight_decay = fit.weight_decay.or(recipe.weight_decay);
     recipe.clip_grad = fit.clip_grad.or(recipe.clip_grad);
+    match fit.ortho {
+        Some(0.0) => recipe.ortho = None,
+        Some(alpha) => recipe.ortho.get_or_insert_default().alpha = alpha,
+        None => {}
+    }
     set(&mut recipe.warmup_epochs, &fit.warmup_epochs);
     set(&mut recipe.label_smoothing, &fit.smoothing);
     set(&mut recipe.ema_decay, &fit.ema);

@@ -29,6 +29,8 @@ pub(super) struct Report {
     top1: Option<f64>,
     top5: Option<f64>,
     loss: Option<f64>,
+    /// Mean of the last epoch's regulariser.
+    ortho: Option<f64>,
     best_epoch: Option<usize>,
     seconds: f64,
     images_per_second: f64,
@@ -62,7 +64,7 @@ impl Done {
         memory_bytes: usize,
         args: &Args,
     ) -> Result<Self> {
-        let Outcome { epochs, stopped, seconds, images_per_second, set, metrics, best, skipped, .. } = outcome;
+        let Outcome { epochs, stopped, seconds, images_per_second, set, metrics, best, history, skipped, .. } = outcome;
         let example = match stopped {
             true => None,
             false => example(data, run, args).unwrap_or_else(|failure| {
@@ -82,6 +84,7 @@ impl Done {
             top1: of(|m| m.top1),
             top5: of(|m| m.top5),
             loss: of(|m| m.loss),
+            ortho: history.last().and_then(|row| row.ortho),
             best_epoch: best.map(|best| best.epoch),
             seconds,
             images_per_second,
