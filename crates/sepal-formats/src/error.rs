@@ -347,6 +347,13 @@ pub struct MissingOperator {
     pub opset: i64,
 }
 
+impl MissingOperator {
+    /// Whether it is one of those that quantised networks consist of.
+    fn is_of_quantised(&self) -> bool {
+        self.operator.contains("Quant") || self.operator.contains("QLinear") || self.operator.ends_with("Integer")
+    }
+}
+
 /// One line per operator, with the first of its nodes.
 fn show_operators(missing: &[MissingOperator]) -> String {
     let mut nodes: BTreeMap<(&str, i64), Vec<&str>> = BTreeMap::new();
@@ -382,7 +389,7 @@ impl FormatError {
             Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
                 Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")
             }
-            Self::OnnxOperators { missing, .. } if missing.iter().any(|m| m.operator.contains("Quant")) => {
+            Self::OnnxOperators { missing, .. } if missing.iter().any(MissingOperator::is_of_quantised) => {
                 Some("quantised networks are not read: export the network in float")
             }
             Self::Model { source: sepal_graph::Error::Mismatch { missing, unexpected, misshapen, .. }, .. }

@@ -54,7 +54,13 @@ impl<'a> Importer<'a> {
         let arrays: Vec<Option<&Array>> = arrays.iter().map(Option::as_deref).collect();
         let array = self.compute(node, &arrays)?;
         self.spend(array.len())?;
-        Ok(computed(array))
+        match (node.op(), inputs.first()) {
+            // A weight of another type keeps its name.
+            ("Cast", Some(Some(Constant { label, .. }))) => {
+                Ok(Some(Value::Constant(Constant { label, from: Origin::Array(Rc::new(array)) })))
+            }
+            _ => Ok(computed(array)),
+        }
     }
 
     /// The shape of an activation: the batch size, then its dimensions.
