@@ -1,35 +1,23 @@
 //! Thousands of damaged weight files of every format: an error or tensors, never a panic, a hang or memory out of
 //! proportion.
 
+mod damage;
+
 use std::time::{Duration, Instant};
 
 use sepal_formats::names::{LoadOptions, load};
 use sepal_formats::state::StateDict;
 use sepal_formats::{Result, keras, pth};
 use sepal_graph::Graph;
+use sepal_testing::Filler;
 
-struct XorShift(u64);
-
-impl XorShift {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
-
-/// The largest that the process has been in memory, in KiB.
-fn peak_kib() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
-}
+use damage::{peak_kib, times};
 
 /// Numbers that lengths, counts and offsets may be lied to be.
 const LIES: [u64; 10] =
     [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 32, 0x7fff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff];
 
-fn mutate(rng: &mut XorShift, start: &[u8]) -> Vec<u8> {
+fn mutate(rng: &mut Filler, start: &[u8]) -> Vec<u8> {
     let mut bytes = start.to_vec();
     for _ in 0..1 + rng.below(3) {
         let at = rng.below(bytes.len());
@@ -72,8 +60,8 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn attack(seed: u64, files: &[&str], rounds: usize, read: impl Fn(&[u8]) -> Result<StateDict>) -> [usize; 2] {
     let graph: Graph = sepal_zoo::build(&"mobilenet_v1:width=0.25".parse().unwrap(), None, 10).unwrap();
-    let mut rng = XorShift(seed);
-    let before = peak_kib();
+    let mut rng = Filler::new(seed);
+    let before = peak_kib("VmHWM");
     let [mut errors, mut states] = [0, 0];
     for file in files {
         let start = fixture(file);
@@ -98,16 +86,11 @@ fn attack(seed: u64, files: &[&str], rounds: usize, read: impl Fn(&[u8]) -> Resu
             assert!(began.elapsed() < Duration::from_secs(5), "{file}: it hangs");
         }
     }
-    if let (Some(before), Some(after)) = (before, peak_kib()) {
+    if let (Some(before), Some(after)) = (before, peak_kib("VmHWM")) {
         let more = after.saturating_sub(before);
         assert!(more < 900 << 10, "{more} KiB more than before");
     }
     [errors, states]
-}
-
-/// `SEPAL_MUTATIONS` times as many, for a long run.
-fn times() -> usize {
-    std::env::var("SEPAL_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
 #[test]
@@ -146,7 +129,7 @@ fn damaged_safetensors_files_are_errors_or_tensors() {
             "a.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[8,16]}}"#;
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 16]].concat()
     };
-    let mut rng = XorShift(0xc2b2_ae35);
+    let mut rng = Filler::new(0xc2b2_ae35);
     let [mut errors, mut states] = [0, 0];
     for _ in 0..10_000 * times() {
         match StateDict::from_safetensors(&mutate(&mut rng, &start), "m") {

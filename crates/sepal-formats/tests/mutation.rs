@@ -1,28 +1,14 @@
 //! Thousands of damaged model files: an error or a model, never a panic, and no allocation that the file does not back.
 
 mod common;
+mod damage;
 
 use common::model;
+use damage::{peak_kib, times};
 use sepal_formats::native::{self, ReadOptions};
+use sepal_testing::Filler;
 
-struct XorShift(u64);
-
-impl XorShift {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
-
-/// The largest the process's address space has been, in KiB; memory that was asked for counts even if never touched.
-fn peak_kib() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|l| l.strip_prefix("VmPeak:"))?.split_whitespace().next()?.parse().ok()
-}
-
-fn mutate(rng: &mut XorShift, start: &[u8], header: usize) -> Vec<u8> {
+fn mutate(rng: &mut Filler, start: &[u8], header: usize) -> Vec<u8> {
     let mut bytes = start.to_vec();
     for _ in 0..1 + rng.below(3) {
         // The header is where the damage can be clever.
@@ -53,7 +39,7 @@ fn mutate(rng: &mut XorShift, start: &[u8], header: usize) -> Vec<u8> {
 }
 
 /// Puts more digits into the number at or after `at`.
-fn grow_number(rng: &mut XorShift, bytes: &mut Vec<u8>, at: usize) {
+fn grow_number(rng: &mut Filler, bytes: &mut Vec<u8>, at: usize) {
     if let Some(i) = bytes[at..].iter().position(u8::is_ascii_digit) {
         let digits = b"99999999999999999999";
         let n = 1 + rng.below(digits.len());
@@ -65,10 +51,10 @@ fn grow_number(rng: &mut XorShift, bytes: &mut Vec<u8>, at: usize) {
 fn damaged_files_are_errors_or_models() {
     let start = native::to_bytes(&model()).unwrap();
     let header = 8 + u64::from_le_bytes(start[..8].try_into().unwrap()) as usize;
-    let mut rng = XorShift(0x9e37_79b9_7f4a_7c15);
+    let mut rng = Filler::new(1);
     let (mut errors, mut models) = (0, 0);
     let mut before = None;
-    for i in 0..24_000 {
+    for i in 0..24_000 * times() {
         let bytes = mutate(&mut rng, &start, header);
         let options = ReadOptions { allow_not_finite: i % 2 == 0 };
         match native::from_bytes(&bytes, "m", &options) {
@@ -79,11 +65,11 @@ fn damaged_files_are_errors_or_models() {
             }
         }
         if i == 1000 {
-            before = peak_kib();
+            before = peak_kib("VmPeak");
         }
     }
     assert!(errors > 10_000 && models > 100, "the damage is neither all fatal nor all harmless: {errors}, {models}");
-    if let (Some(before), Some(after)) = (before, peak_kib()) {
+    if let (Some(before), Some(after)) = (before, peak_kib("VmPeak")) {
         assert!(after - before < 8 << 10, "{} KiB more than after the first thousand files", after - before);
     }
 }
