@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use sepal_graph::{Graph, Shape};
 use sepal_kernels::pool::Pool;
-use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, loss};
+use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, elementwise, loss, to_nchw};
 
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -42,7 +42,7 @@ impl Default for EngineOptions {
 pub struct Batch<'a> {
     /// Pictures, `N, C, H, W`, as the network takes them.
     pub images: &'a [f32],
-    /// The class of each picture.
+    /// The class of each picture; where the network's output is a map, of each of its pixels, `N, H, W`.
     pub labels: &'a [u32],
     /// Label smoothing: the share of the target that is spread over all classes.
     pub smoothing: f32,
@@ -55,9 +55,9 @@ pub struct Batch<'a> {
 pub struct StepOutput {
     /// Mean loss over the batch.
     pub loss: f64,
-    /// Pictures whose class had the greatest logit.
+    /// Labels whose class had the greatest logit.
     pub top1: usize,
-    /// Pictures whose class was among the five greatest.
+    /// Labels whose class was among the five greatest.
     pub top5: usize,
 }
 
@@ -104,6 +104,8 @@ pub struct Engine {
     vectors: Buffer,
     /// Time of every unit, forward and backward, where somebody asked.
     times: Option<Vec<[Duration; 2]>>,
+    /// Logits of the last step, where somebody asked.
+    logits: Option<Vec<f32>>,
 }
 
 impl Engine {
@@ -131,6 +133,7 @@ impl Engine {
             arena: Buffer::zeroed(0),
             vectors: Buffer::zeroed(0),
             times: None,
+            logits: None,
         };
         engine.compile(params, batch)?;
         Ok(engine)
@@ -163,6 +166,16 @@ impl Engine {
         self.units.iter().zip(times).map(row).collect()
     }
 
+    /// From now on, keeps a copy of every step's logits; see [`Engine::logits`].
+    pub fn keep_logits(&mut self) {
+        self.logits = Some(Vec::new());
+    }
+
+    /// The last step's logits as `N, C, H, W`; empty before the first step after [`Engine::keep_logits`].
+    pub fn logits(&self) -> &[f32] {
+        self.logits.as_deref().unwrap_or_default()
+    }
+
     /// Forward in training mode, loss, and reverse pass.
     ///
     /// Fills `params.grads` with the gradient of the mean loss and moves the running statistics.
@@ -171,8 +184,7 @@ impl Engine {
     /// The batch does not fit the network: another number of floats, no pictures, or a label that is
     /// no class.
     pub fn step(&mut self, params: &mut Params, batch: &Batch<'_>) -> Result<StepOutput> {
-        let n = batch.labels.len();
-        self.check(batch)?;
+        let n = self.check(batch)?;
         if !self.plans.contains_key(&n) {
             self.compile(params, n)?;
         }
@@ -189,6 +201,9 @@ impl Engine {
         for unit in (0..plan.units.len()).filter(|&unit| plan.units[unit].live) {
             run.forward(unit, batch.images);
             clock.lap(unit, 0);
+        }
+        if let Some(logits) = &mut self.logits {
+            run.copy_logits(logits);
         }
         let output = run.loss(batch);
         clock.lap(plan.logits, 1);
@@ -225,18 +240,22 @@ impl Engine {
         Ok(())
     }
 
-    fn check(&self, batch: &Batch<'_>) -> Result<()> {
-        let n = batch.labels.len();
-        let expected = self.graph.input_shape()?.elements().checked_mul(n);
-        if expected != Some(batch.images.len()) {
-            let got = batch.images.len();
-            let shape = self.graph.input_shape()?;
-            return Err(Error::Batch(format!("{n} labels need {n} pictures of {shape} floats, got {got} floats")));
+    /// The pictures of a batch that fits the network.
+    fn check(&self, batch: &Batch<'_>) -> Result<usize> {
+        let (labels, input, output) = (batch.labels.len(), self.graph.input_shape()?, self.graph.output_shape()?);
+        let classes = output.channels();
+        let rows = output.elements() / classes.max(1);
+        if labels == 0 || !labels.is_multiple_of(rows) {
+            return Err(Error::Batch(format!("an output of {output} needs {rows} labels a picture, got {labels}")));
         }
-        let classes = self.graph.output_shape()?.channels();
+        let n = labels / rows;
+        if input.elements().checked_mul(n) != Some(batch.images.len()) {
+            let got = batch.images.len();
+            return Err(Error::Batch(format!("{labels} labels need {n} pictures of {input} floats, got {got} floats")));
+        }
         match batch.labels.iter().find(|&&label| label as usize >= classes) {
             Some(label) => Err(Error::Batch(format!("label {label} is no class of a network with {classes} outputs"))),
-            None => Ok(()),
+            None => Ok(n),
         }
     }
 }
@@ -267,6 +286,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn copy_logits(&self, logits: &mut Vec<f32>) {
+        let unit = &self.plan.units[self.plan.logits];
+        let source = unit.source(&self.arena[unit.z.clone()], self.vectors, &self.params.values);
+        let mut blocked = vec![0.0; unit.dims.len()];
+        elementwise::apply(self.exec, &unit.dims, source, &mut blocked);
+        logits.resize(unit.dims.rows() * unit.dims.c, 0.0);
+        to_nchw(unit.dims, &blocked, logits);
+    }
+
     fn loss(&mut self, batch: &Batch<'_>) -> StepOutput {
         let plan = self.plan;
         let logits = &plan.units[plan.logits];
