@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Colours, data, model, options, recipe};
 use sepal_data::Splits;
 use sepal_train::{
-    BatchReport, CheckpointEvery, EpochReport, Error, Observer, Optimizer, Outcome, Recipe, RunFolder, State, Trainer,
+    BatchReport, CheckpointEvery, EpochReport, Error, Observer, Optimizer, Ortho, Outcome, Recipe, RunFolder, State,
+    Trainer,
 };
 
 /// Dies after a step, or after an epoch's checkpoint.
@@ -121,7 +122,8 @@ fn killed_at_any_step_with_states_at_epochs_or_between() {
 fn every_optimizer_and_no_average() {
     for name in ["adamw", "rmsprop"] {
         let optimizer = Optimizer::named(name).unwrap();
-        let recipe = Recipe { optimizer, ema_decay: 0.0, clip_grad: Some(1.0), workers: 3, ..recipe() };
+        let ortho = Some(Ortho { alpha: 0.2, paths: Some(vec!["pointwise.weight".into()]) });
+        let recipe = Recipe { optimizer, ema_decay: 0.0, clip_grad: Some(1.0), workers: 3, ortho, ..recipe() };
         check_kills(&recipe, &sets(), CheckpointEvery::Steps(2), &[&[9], &[3, 17]]);
     }
 }

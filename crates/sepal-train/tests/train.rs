@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use common::{Colours, data, model, options, recipe};
 use sepal_data::Skipped;
 use sepal_train::{
-    BatchReport, CheckpointEvery, EpochReport, Error, EvalOptions, Observer, Outcome, Recipe, Start, TrainOptions,
-    Trainer, evaluate,
+    BatchReport, CheckpointEvery, EpochReport, Error, EvalOptions, Observer, Ortho, Outcome, Recipe, RunFolder, Start,
+    TrainOptions, Trainer, evaluate,
 };
 
 #[derive(Default)]
@@ -51,6 +51,28 @@ impl Observer for Log {
 
 fn run(recipe: &Recipe, data: &sepal_data::Splits, observer: &mut dyn Observer) -> sepal_train::Result<Outcome> {
     Trainer::new(model(recipe), data, recipe, TrainOptions::default())?.run(observer, &AtomicBool::new(false))
+}
+
+#[test]
+fn the_regulariser_falls_and_is_written_down() {
+    let ortho = Some(Ortho { alpha: 0.1, paths: Some(vec!["pointwise.weight".into()]) });
+    let recipe = Recipe { epochs: 4, ortho, ..recipe() };
+    let data = data(Colours::new(48), Some(6), None);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(&dir.path().join("run"), &recipe).unwrap();
+    let run = options(Some(folder), 2, CheckpointEvery::Epoch);
+    let mut trainer = Trainer::new(model(&recipe), &data, &recipe, run).unwrap();
+    let history = trainer.run(&mut (), &AtomicBool::new(false)).unwrap().history;
+    let values: Vec<f64> = history.iter().map(|row| row.ortho.unwrap()).collect();
+    // 19 rows of 12 values cannot all be orthonormal: ‖WWᵀ − I‖² is at least the 7 directions that are missing.
+    let least = 0.1 * 7.0_f64.sqrt();
+    assert!(values.is_sorted_by(|a, b| a > b) && values[3] >= least && values[3] < 2.0 * least, "{values:?}");
+    let table = std::fs::read_to_string(dir.path().join("run/results.csv")).unwrap();
+    assert!(table.lines().next().unwrap().ends_with(",train/ortho"));
+    assert!(table.lines().nth(4).unwrap().ends_with(&format!(",{:.6}", values[3])), "{table}");
+    let none = Recipe { ortho: Some(Ortho::default()), ..recipe };
+    let error = Trainer::new(model(&none), &data, &none, TrainOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("ortho.paths"), "{error}");
 }
 
 #[test]
