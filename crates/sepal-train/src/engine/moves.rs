@@ -47,7 +47,8 @@ impl Run<'_> {
             g = copy;
         }
         if let Kind::Constant { values, .. } = &unit.kind {
-            let ([g], [flat]) = self.arena.views([g.clone()], [scratch.start + dims.len()..scratch.end]);
+            let rest = scratch.start + dims.len()..scratch.end;
+            let ([g], [flat]) = self.arena.views([g.clone()], [rest]);
             to_nchw(dims, g, flat);
             let Params { grads, .. } = &mut *self.params;
             let count = flat_len(&dims) / dims.n;
