@@ -38,6 +38,10 @@ def network(name):
                 if module.affine:
                     module.weight.uniform_(0.5, 1.5)
                     module.bias.normal_(0, 0.1)
+        # What starts at zero, such as some classifiers, would hide everything before it.
+        for parameter in net.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
     return net
 
 
