@@ -63,11 +63,12 @@ pub(crate) fn index(dims: Dims, n: usize, c: usize, y: usize, x: usize) -> usize
     ((n * dims.c + c) * dims.h + y) * dims.w + x
 }
 
-/// Asserts that all numbers agree within `tolerance` of the greatest.
+/// Asserts that all numbers agree within `tolerance` of the greatest. What is compared comes of terms of about one, so
+/// where all of it is small they cancelled, and their rounding is what is left.
 #[track_caller]
 pub(crate) fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
-    let scale = want.iter().fold(1e-3f64, |most, value| most.max(value.abs()));
+    let scale = want.iter().fold(0.1f64, |most, value| most.max(value.abs()));
     for (at, (got, want)) in got.iter().zip(want).enumerate() {
         let off = (f64::from(*got) - want).abs();
         assert!(off <= tolerance * scale, "{what}: at {at} {got} instead of {want}");
