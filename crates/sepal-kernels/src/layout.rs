@@ -71,15 +71,24 @@ pub fn from_nchw(dims: Dims, nchw: &[f32], blocked: &mut [f32]) {
             plane.fill(0.0);
         }
         for image in 0..dims.n {
-            for lane in 0..channels {
-                let from = &nchw[(image * dims.c + block * LANES + lane) * pixels..][..pixels];
-                let to = &mut plane[image * pixels * LANES..][..pixels * LANES];
-                for (cell, value) in to[lane..].iter_mut().step_by(LANES).zip(from) {
-                    *cell = *value;
+            for band in bands(pixels) {
+                for lane in 0..channels {
+                    let from = &nchw[(image * dims.c + block * LANES + lane) * pixels..][band.clone()];
+                    let to = &mut plane[(image * pixels + band.start) * LANES..][..band.len() * LANES];
+                    for (cell, value) in to[lane..].iter_mut().step_by(LANES).zip(from) {
+                        *cell = *value;
+                    }
                 }
             }
         }
     }
+}
+
+/// Pieces of a picture whose sixteen channels stay in the first-level cache while they are brought from or to as many
+/// places.
+fn bands(pixels: usize) -> impl Iterator<Item = Range<usize>> {
+    const EACH: usize = 128;
+    (0..pixels.div_ceil(EACH)).map(move |band| band * EACH..((band + 1) * EACH).min(pixels))
 }
 
 /// Copies channel blocks into `N, C, H, W` floats.
@@ -89,12 +98,16 @@ pub fn from_nchw(dims: Dims, nchw: &[f32], blocked: &mut [f32]) {
 pub fn to_nchw(dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
     let pixels = dims.h * dims.w;
     for image in 0..dims.n {
-        for channel in 0..dims.c {
-            let plane = &blocked[channel / LANES * dims.plane()..];
-            let from = &plane[image * pixels * LANES + channel % LANES..];
-            let to = &mut nchw[(image * dims.c + channel) * pixels..][..pixels];
-            for (value, cell) in to.iter_mut().zip(from.iter().step_by(LANES)) {
-                *value = *cell;
+        for block in 0..dims.blocks() {
+            let plane = &blocked[block * dims.plane()..][..dims.rows() * LANES];
+            for band in bands(pixels) {
+                let from = &plane[(image * pixels + band.start) * LANES..][..band.len() * LANES];
+                for lane in 0..(dims.c - block * LANES).min(LANES) {
+                    let to = &mut nchw[(image * dims.c + block * LANES + lane) * pixels..][band.clone()];
+                    for (value, cell) in to.iter_mut().zip(from[lane..].iter().step_by(LANES)) {
+                        *value = *cell;
+                    }
+                }
             }
         }
     }
@@ -246,7 +259,7 @@ mod tests {
 
     #[test]
     fn blocks_and_back_is_the_same_picture() {
-        for dims in [Dims::new(2, 3, 4, 5), Dims::new(1, 16, 1, 1), Dims::new(3, 35, 7, 1)] {
+        for dims in [Dims::new(2, 3, 4, 5), Dims::new(1, 16, 1, 1), Dims::new(3, 35, 7, 1), Dims::new(2, 17, 19, 23)] {
             let nchw: Vec<f32> = (0..dims.n * dims.c * dims.h * dims.w).map(|i| i as f32).collect();
             let mut blocked = vec![f32::NAN; dims.len()];
             from_nchw(dims, &nchw, &mut blocked);
