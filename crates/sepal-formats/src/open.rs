@@ -35,7 +35,7 @@ struct Format {
 /// The formats known, in the order in which their contents are tried.
 const FORMATS: &[Format] = &[
     Format {
-        what: "a Sepal model (.safetensors)",
+        what: "a safetensors file (.safetensors)",
         extensions: &["safetensors"],
         matches: |b| b.get(8) == Some(&b'{') && b.get(4..8) == Some(&[0; 4]),
         read: Some(|path| native::read(path)),
