@@ -1,8 +1,7 @@
 //! Activations and their derivatives.
 
-use crate::isa::{Isa, Kernel, Vector, exp};
+use crate::isa::{Isa, Kernel, Vector, exp, lanes};
 use crate::layout::LANES;
-use crate::source::lanes;
 
 /// An activation, applied lane by lane.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]

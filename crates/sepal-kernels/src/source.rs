@@ -5,15 +5,7 @@
 //! reads its gradient applies the derivative. So one tensor is kept where frameworks keep three.
 
 use crate::act::Act;
-use crate::isa::{Isa, Vector};
-
-/// The sixteen values of channel block `block` of a per-channel vector padded to whole blocks.
-#[inline(always)]
-pub(crate) fn lanes<I: Isa>(isa: I, channels: &[f32], block: usize) -> I::Block {
-    let lanes = &channels[block * 16..][..16];
-    // SAFETY: sixteen floats.
-    unsafe { I::Block::load(isa, lanes.as_ptr()) }
-}
+use crate::isa::{Isa, Vector, lanes};
 
 /// A stored tensor and what is still to be applied: its value is `act(scale·z + shift)`.
 #[derive(Clone, Copy)]

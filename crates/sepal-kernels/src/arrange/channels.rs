@@ -5,10 +5,10 @@ use std::ops::Range;
 use crate::act::{Act, shifted};
 use crate::exec::{Exec, Shared};
 use crate::geometry::Write;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, lanes};
 use crate::layout::{Dims, LANES};
 use crate::pass::ROWS;
-use crate::source::{Source, lanes};
+use crate::source::Source;
 
 /// Channels of one tensor that are channels of another, with the same pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

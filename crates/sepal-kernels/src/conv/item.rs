@@ -7,10 +7,9 @@ use super::tile::{Finish, Left, product};
 use crate::act::Act;
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
-use crate::isa::{Isa, Kernel, Vector, fence};
+use crate::isa::{Isa, Kernel, Vector, fence, lanes};
 use crate::layout::{Dims, LANES};
 use crate::norm;
-use crate::source::lanes;
 use std::ops::Range;
 
 /// Items that keep a handful of workers busy.

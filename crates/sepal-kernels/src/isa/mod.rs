@@ -118,6 +118,14 @@ pub(crate) fn exp<I: Isa, V: Vector<I>>(isa: I, x: V) -> V {
     p.mul(isa, n.exp2_int(isa))
 }
 
+/// The sixteen values of channel block `block` of a per-channel vector padded to whole blocks.
+#[inline(always)]
+pub(crate) fn lanes<I: Isa>(isa: I, channels: &[f32], block: usize) -> I::Block {
+    let lanes = &channels[block * 16..][..16];
+    // SAFETY: sixteen floats.
+    unsafe { I::Block::load(isa, lanes.as_ptr()) }
+}
+
 /// An instruction set this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Kind);

@@ -2,10 +2,10 @@
 
 use crate::exec::{Exec, Shared, per_worker};
 use crate::geometry::Write;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, lanes as channels};
 use crate::lanes::{self, load, real, store, total, where_real};
 use crate::layout::{Dims, LANES};
-use crate::source::{GradSource, Source, lanes as channels};
+use crate::source::{GradSource, Source};
 
 /// `γ·(x − μ)/√(σ² + ε) + β` of a source's value, with mean and (biased) variance over the channels of the
 /// pixel. `gamma` and `beta` are padded to whole blocks. The lanes past `dims.c` become zero.

@@ -13,10 +13,10 @@ pub use finish::{Params, Saved, eval, finish, grad_finish};
 pub(crate) use chunk::{Running, fill, put};
 
 use crate::exec::{Exec, Shared};
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, Vector, lanes};
 use crate::layout::{Dims, LANES};
 use crate::pass::{self, Place, ROWS};
-use crate::source::{Source, Transform, lanes};
+use crate::source::{Source, Transform};
 use chunk::{APART, PARTS, total};
 
 /// Floats of the statistics of `dims` in chunks of `stat_rows` rows.
