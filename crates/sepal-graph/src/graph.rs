@@ -173,6 +173,18 @@ impl Graph {
         consumers
     }
 
+    /// How often each node's value is read, by nodes or as an output of the network.
+    #[must_use]
+    pub fn reads(&self) -> Vec<usize> {
+        let mut reads: Vec<usize> = self.consumers().iter().map(Vec::len).collect();
+        for output in &self.outputs {
+            if let Some(count) = reads.get_mut(output.0) {
+                *count += 1;
+            }
+        }
+        reads
+    }
+
     /// The shape of every node's value, without the batch dimension.
     ///
     /// # Errors

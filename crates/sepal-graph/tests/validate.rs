@@ -197,6 +197,8 @@ fn consumers_are_the_readers() {
     let consumers = graph.consumers();
     assert_eq!(consumers[1], [NodeId::new(2), NodeId::new(5)]);
     assert!(consumers[10].is_empty());
+    // The output counts as a reader.
+    assert_eq!(graph.reads(), [1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     assert_eq!(graph.find("block1.bn").unwrap().0, NodeId::new(3));
 }
 
@@ -262,7 +264,7 @@ proptest! {
         let mut graph = sample();
         let Node { inputs: old, .. } = &mut graph.nodes[node];
         *old = inputs.into_iter().map(NodeId::new).collect();
-        let _ = (graph.validate(), graph.params(), graph.cost(), graph.consumers());
+        let _ = (graph.validate(), graph.params(), graph.cost(), graph.consumers(), graph.reads());
         let _ = (graph.output_shape(), graph.with_input_shape(Shape::chw(3, 8, 8).unwrap()));
     }
 }

@@ -34,10 +34,7 @@ pub(crate) enum Producer {
 ///
 /// Returns the units, and for each node the unit that holds its value.
 pub(crate) fn group(graph: &Graph) -> (Vec<Unit>, Vec<usize>) {
-    let mut readers: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
-    for output in &graph.outputs {
-        readers[output.index()] += 1;
-    }
+    let mut readers = graph.reads();
     let mut units: Vec<Unit> = Vec::new();
     // The unit that holds each node's value.
     let mut unit_of: Vec<usize> = Vec::with_capacity(graph.nodes.len());

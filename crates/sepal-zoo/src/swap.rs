@@ -26,8 +26,7 @@ pub enum Swapped {
 /// with the path.
 pub fn swap(graph: &Graph, what: Swapped, globs: &[&str], block: &Block) -> Result<Graph> {
     let globs = globs.iter().map(|text| glob(text)).collect::<Result<Vec<_>>>()?;
-    let mut reads: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
-    graph.outputs.iter().for_each(|output| reads[output.index()] += 1);
+    let reads = graph.reads();
     let shapes = graph.shapes()?;
     let found = |id: NodeId| {
         let found = match what {

@@ -1,6 +1,6 @@
 //! Folding of batch norms into the layer before them.
 
-use super::surgery::{compact, reads};
+use super::surgery::compact;
 use crate::{BatchNorm, Model, Op, Result, Tensor, Weights};
 
 /// The same network, as far as inference goes, with fewer batch norms.
@@ -18,7 +18,7 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
     let Model { mut graph, mut weights, meta } = model.clone();
 
     let shapes = graph.shapes()?;
-    let mut reads = reads(&graph);
+    let mut reads = graph.reads();
     // The node that computes what each node did: itself, or the layer it was folded into.
     let mut stands_for: Vec<usize> = (0..graph.nodes.len()).collect();
     for index in 0..graph.nodes.len() {

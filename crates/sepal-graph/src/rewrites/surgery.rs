@@ -26,7 +26,7 @@ pub(super) fn rewrite(
     model.graph.validate()?;
     model.weights.check(&model.graph)?;
     let mut rewriter =
-        Rewriter { model, reads: reads(&model.graph), nodes: Vec::new(), tensors: Weights::new(), new: Vec::new() };
+        Rewriter { model, reads: model.graph.reads(), nodes: Vec::new(), tensors: Weights::new(), new: Vec::new() };
     for (id, node) in model.graph.iter() {
         let new = match replace(&mut rewriter, id, node)? {
             Some(new) => new,
@@ -47,15 +47,6 @@ pub(super) fn to_the_end(model: &Model, pass: impl Fn(&Model) -> Result<Model>) 
         }
         before = after;
     }
-}
-
-/// How often each value is read, by nodes or as an output.
-pub(super) fn reads(graph: &Graph) -> Vec<usize> {
-    let mut reads: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
-    for output in &graph.outputs {
-        reads[output.index()] += 1;
-    }
-    reads
 }
 
 /// Leaves out the nodes that are not `kept` and lets every reader of a node read what `stands_for` it, which is
