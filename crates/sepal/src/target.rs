@@ -167,16 +167,19 @@ pub(crate) fn resized(graph: &Graph, height: usize, width: usize) -> Result<Grap
 
 /// Opens a model file or run folder.
 pub(crate) fn open_model(path: &Path) -> Result<Model> {
-    sepal_formats::open(path).map_err(|error| {
-        let hint = match &error {
-            _ if !path.exists() => "train one with `sepal train`; `sepal models` lists the networks that have names",
-            FormatError::WeightsOnly { .. } | FormatError::NoNetwork { .. } => {
-                "name the network they belong to with --model SPEC"
-            }
-            _ => return error.into(),
-        };
-        Failure::from(error).hint(hint)
-    })
+    sepal_formats::open(path).map_err(|error| not_opened(path, error))
+}
+
+/// Why a model file could not be opened, with what to do about it.
+pub(crate) fn not_opened(path: &Path, error: FormatError) -> Failure {
+    let hint = match &error {
+        _ if !path.exists() => "train one with `sepal train`; `sepal models` lists the networks that have names",
+        FormatError::WeightsOnly { .. } | FormatError::NoNetwork { .. } => {
+            "name the network they belong to with --model SPEC"
+        }
+        _ => return error.into(),
+    };
+    Failure::from(error).hint(hint)
 }
 
 /// Refuses a network that does not say what a whole picture shows.

@@ -14,7 +14,7 @@ use super::args::Args;
 use super::{describe_data, describe_model, init, recipe};
 use crate::failure::{Failure, Result};
 use crate::output::log;
-use crate::target::{load_weights, open_model};
+use crate::target::{load_weights, not_opened};
 
 /// Where runs go if nothing else is said.
 const RUNS: &str = "runs";
@@ -36,7 +36,7 @@ fn start_model(path: &Path, args: &Args) -> Result<Model> {
             load_weights(path, &spec, None, Some(classes))
         }
         (_, Ok(model)) => Ok(model),
-        (_, Err(_)) => open_model(path),
+        (_, Err(error)) => Err(not_opened(path, error)),
     }
 }
 
