@@ -2,7 +2,7 @@
 
 mod damage;
 #[path = "onnx/models.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the other ONNX tests, which need more of it")]
 mod models;
 
 use std::time::{Duration, Instant};

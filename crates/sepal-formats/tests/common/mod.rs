@@ -7,7 +7,7 @@ use sepal_graph::{
 };
 
 /// A small separable classifier with every kind of metadata.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test is a program of its own and needs a part")]
 pub(crate) fn model() -> Model {
     let mut b = Builder::new("tiny");
     let x = b.input("input", Shape::chw(3, 8, 8).unwrap()).unwrap();
@@ -36,7 +36,7 @@ pub(crate) fn model() -> Model {
 }
 
 /// A container from a header text and data, correct or not.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test is a program of its own and needs a part")]
 pub(crate) fn container(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());

@@ -116,13 +116,9 @@ impl Kernel for Item<'_> {
             Act::Prelu(slopes) => shifted(slopes, start),
             _ => [0.0; LANES],
         };
-        #[allow(clippy::manual_map)]
         let moved = Source {
             z: &[],
-            affine: match &affine {
-                Some((scale, move_by)) => Some((scale, move_by)),
-                None => None,
-            },
+            affine: affine.as_ref().map(|(scale, move_by)| (&scale[..], &move_by[..])),
             act: match x.act {
                 Act::Prelu(_) => Act::Prelu(&slopes),
                 act => act,

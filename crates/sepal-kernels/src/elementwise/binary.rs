@@ -52,7 +52,6 @@ pub fn binary(exec: Exec<'_>, dims: &Dims, op: Binary, a: Source<'_>, b: Source<
 ///
 /// # Panics
 /// If a slice is shorter than its role asks.
-#[allow(clippy::too_many_arguments)]
 pub fn binary_grad(
     exec: Exec<'_>,
     dims: &Dims,

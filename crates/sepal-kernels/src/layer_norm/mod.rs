@@ -52,7 +52,6 @@ pub struct Gradients<'a> {
 ///
 /// # Panics
 /// If a slice is shorter than its role asks.
-#[allow(clippy::too_many_arguments)]
 pub fn backward(
     exec: Exec<'_>,
     dims: &Dims,
