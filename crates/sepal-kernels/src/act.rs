@@ -34,6 +34,22 @@ pub enum Act<'a> {
 }
 
 impl Act<'_> {
+    /// The same as the end of a loop, if it is simple enough.
+    #[inline(always)]
+    pub(crate) fn ending(self) -> Option<Ending> {
+        Some(match self {
+            Self::None => Ending::None,
+            Self::Relu => Ending::Clamp([0.0, f32::INFINITY]),
+            Self::Relu6 => Ending::Clamp([0.0, 6.0]),
+            Self::Clip(least, most) => Ending::Clamp([least, most]),
+            Self::HardSwish => Ending::HardSwish,
+            Self::HardSigmoid => Ending::HardSigmoid,
+            Self::Elu(_) | Self::Prelu(_) | Self::Silu | Self::Sigmoid | Self::LeakyRelu(_) | Self::Smooth(_) => {
+                return None;
+            }
+        })
+    }
+
     /// The activation of the sixteen lanes `x` of channel block `block`.
     #[inline(always)]
     pub(crate) fn apply<I: Isa>(self, isa: I, x: I::Block, block: usize) -> I::Block {
@@ -90,6 +106,46 @@ impl Act<'_> {
                 s(least).where_gt(isa, x, s(0.0), above)
             }
             Act::Smooth(function) => apart(isa, function, true, x),
+        }
+    }
+}
+
+/// The end of a loop over sums: an activation of few instructions, which is applied before sums are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ending {
+    None,
+    /// `min(max(x, least), most)`; what is not a number stays so.
+    Clamp([f32; 2]),
+    HardSwish,
+    HardSigmoid,
+}
+
+impl Ending {
+    /// The activation of `sums`.
+    #[inline(always)]
+    pub(crate) fn apply<I: Isa, V: Vector<I>, const N: usize>(self, isa: I, sums: &mut [V; N]) {
+        let s = |value: f32| V::splat(isa, value);
+        match self {
+            Self::None => {}
+            Self::Clamp([least, most]) => {
+                let [least, most] = [s(least), s(most)];
+                for sum in sums {
+                    // The bound first: it is the second that is kept where one is not a number.
+                    *sum = most.min(isa, least.max(isa, *sum));
+                }
+            }
+            Self::HardSwish => {
+                let [sixth, half, zero, one] = [s(1.0 / 6.0), s(0.5), s(0.0), s(1.0)];
+                for sum in sums {
+                    *sum = sum.mul(isa, sum.mul_add(isa, sixth, half).max(isa, zero).min(isa, one));
+                }
+            }
+            Self::HardSigmoid => {
+                let [sixth, half, zero, one] = [s(1.0 / 6.0), s(0.5), s(0.0), s(1.0)];
+                for sum in sums {
+                    *sum = sum.mul_add(isa, sixth, half).max(isa, zero).min(isa, one);
+                }
+            }
         }
     }
 }

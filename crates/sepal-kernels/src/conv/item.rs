@@ -4,7 +4,7 @@ use super::ahead::Ahead;
 use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
 use super::tile::{Finish, Left, product};
-use crate::act::Act;
+use crate::act::Ending;
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
 use crate::isa::{Isa, Kernel, Vector, fence, lanes};
@@ -177,16 +177,16 @@ impl Part<'_> {
         let job = self.job;
         let whole = job.cuts.window.is_whole();
         let act = job.epilogue.act;
-        let is_clamp = matches!(act, Act::None | Act::Relu | Act::Relu6);
+        let ends = act.ending().is_some();
         for panel in panels {
             let at = panel * job.into.plane() + rows.start * LANES;
             let out = if whole { job.out.at(at, rows.len() * LANES) } else { scattered.as_mut_ptr() };
             let (left, weights) = self.operands(panel);
             let mut finish = self.finish(panel, rows, at);
-            finish.statistics &= is_clamp;
+            finish.statistics &= ends;
             // SAFETY: the view and `out` hold the rows, and the slices are long enough.
             let statistics = unsafe { product(isa, left, weights.as_ptr(), finish, rows.len(), out, ahead) };
-            if self.last && !is_clamp {
+            if self.last && !ends {
                 for row in 0..rows.len() {
                     // SAFETY: one of the rows just written.
                     unsafe {
@@ -198,7 +198,7 @@ impl Part<'_> {
             if let Some(stats) = job.stats.filter(|_| self.last) {
                 // SAFETY: rows just written; nobody else touches this block of the chunk.
                 unsafe {
-                    if is_clamp {
+                    if ends {
                         norm::put(isa, &job.into, stats, row_block, panel, statistics);
                     } else {
                         norm::fill(isa, &job.into, stats, row_block, panel, out, rows.len());
@@ -245,17 +245,13 @@ impl Part<'_> {
     fn finish(&self, panel: usize, rows: &Range<usize>, at: usize) -> Finish {
         let Self { job, first, last, .. } = *self;
         let Epilogue { bias, add, act } = job.epilogue;
-        let clamp = match act {
-            Act::Relu => Some([0.0, f32::INFINITY]),
-            Act::Relu6 => Some([0.0, 6.0]),
-            _ => None,
-        };
+        let ending = act.ending();
         Finish {
             bias: bias.filter(|_| first).map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
             accumulate: job.cuts.window.is_whole() && (!first || job.write == Write::Add),
             add: add.filter(|_| last).map(|add| add[at..][..rows.len() * LANES].as_ptr()),
-            clamp: clamp.filter(|_| last),
-            stream: self.streams && first && last && (clamp.is_some() || act == Act::None),
+            ending: ending.filter(|_| last).unwrap_or(Ending::None),
+            stream: self.streams && first && last && ending.is_some(),
             statistics: last && job.stats.is_some(),
         }
     }

@@ -1,6 +1,7 @@
 //! The two inner loops of every matrix product here.
 
 use super::ahead::{Ahead, Few, prefetch_now};
+use crate::act::Ending;
 use crate::isa::{Isa, Vector};
 use crate::layout::LANES;
 
@@ -19,7 +20,7 @@ pub(super) struct Left {
 /// Terms of a sum that are written out one after the other, with prefetches between such groups.
 const GROUP: usize = 4;
 
-/// What happens to the sums of a tile before they are stored: `clamp(bias + sum + stored + add)`.
+/// What happens to the sums of a tile before they are stored: `ending(bias + sum + stored + add)`.
 #[derive(Clone, Copy)]
 pub(super) struct Finish {
     /// Sixteen floats.
@@ -28,7 +29,7 @@ pub(super) struct Finish {
     pub accumulate: bool,
     /// Rows like those of the result.
     pub add: Option<*const f32>,
-    pub clamp: Option<[f32; 2]>,
+    pub ending: Ending,
     /// Whether to store past the caches; [`crate::isa::fence`] must follow.
     pub stream: bool,
     /// Whether to take statistics.
@@ -159,12 +160,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
                 *sum = sum.add(isa, I::Block::load(isa, add.add(row * LANES)));
             }
         }
-        if let Some([least, most]) = finish.clamp {
-            let [least, most] = [I::Block::splat(isa, least), I::Block::splat(isa, most)];
-            for sum in &mut sums {
-                *sum = sum.max(isa, least).min(isa, most);
-            }
-        }
+        finish.ending.apply(isa, &mut sums);
         if finish.stream {
             for (row, sum) in sums.iter().enumerate() {
                 sum.stream(isa, out.add(row * LANES));

@@ -1,6 +1,7 @@
 //! One row of a filter over one channel block: the inner loops of forward and of the input's gradient.
 
 use super::rows::Rows;
+use crate::act::Ending;
 use crate::isa::{Isa, Vector, prefetch};
 use crate::layout::LANES;
 use std::ops::Range;
@@ -28,7 +29,7 @@ pub(super) struct Filter {
     pub(super) inside: (usize, usize),
 }
 
-/// Where a row of results goes and what happens on the way: `min(max(result + bias, low), high)`.
+/// Where a row of results goes and what happens on the way: `ending(result + bias)`.
 #[derive(Clone, Copy)]
 pub(super) struct Sink {
     /// The first result, and the pixels from one result to the next.
@@ -38,8 +39,7 @@ pub(super) struct Sink {
     pub(super) count: usize,
     /// Sixteen floats.
     pub(super) bias: *const f32,
-    pub(super) low: f32,
-    pub(super) high: f32,
+    pub(super) ending: Ending,
     /// Whether results are added to what is there.
     pub(super) add: bool,
     /// Whether results are stored past the caches; `to` is aligned then.
@@ -213,6 +213,7 @@ impl Task<'_> {
                         }
                     }
                 }
+                self.sink.ending.apply(isa, &mut sums);
                 for (t, sum) in sums.into_iter().enumerate() {
                     self.put(isa, x + t, lane, sum);
                 }
@@ -245,7 +246,9 @@ impl Task<'_> {
                         sum = I::Reg::load(isa, row.offset(at)).mul_add(isa, weight, sum);
                     }
                 }
-                self.put(isa, x, lane, sum);
+                let mut sums = [sum];
+                self.sink.ending.apply(isa, &mut sums);
+                self.put(isa, x, lane, sums[0]);
             }
             lane += I::Reg::WIDTH;
         }
@@ -258,17 +261,15 @@ impl Task<'_> {
     #[inline(always)]
     unsafe fn put<I: Isa>(&self, isa: I, x: usize, lane: usize, sum: I::Reg) {
         let sink = self.sink;
-        // The bound first: it is the second that is kept where one is not a number.
-        let bounded = I::Reg::splat(isa, sink.high).min(isa, I::Reg::splat(isa, sink.low).max(isa, sum));
         // SAFETY: result `x` is valid by the caller's promise.
         unsafe {
             let to = sink.to.add(x * sink.step * LANES + lane);
             if sink.add {
-                bounded.add(isa, I::Reg::load(isa, to)).store(isa, to);
+                sum.add(isa, I::Reg::load(isa, to)).store(isa, to);
             } else if sink.stream {
-                bounded.stream(isa, to);
+                sum.stream(isa, to);
             } else {
-                bounded.store(isa, to);
+                sum.store(isa, to);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::filter::{Ahead, Filter, Sink};
 use super::rows::{Ring, Rows};
-use crate::act::Act;
+use crate::act::{Act, Ending};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Epilogue};
 use crate::isa::{Isa, Kernel, Vector, fence};
@@ -101,17 +101,11 @@ impl Kernel for Item<'_> {
         let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
         let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
 
-        let bounds = match of.epilogue.act {
-            Act::None => Some((f32::NEG_INFINITY, f32::INFINITY)),
-            Act::Relu => Some((0.0, f32::INFINITY)),
-            Act::Relu6 => Some((0.0, 6.0)),
-            _ => None,
-        };
-        // An activation that is a pair of bounds is applied before the store.
-        let bounds = bounds.filter(|_| of.epilogue.add.is_none());
-        let direct = bounds.is_some() && !of.stream;
-        let act = if bounds.is_some() { Act::None } else { of.epilogue.act };
-        let (low, high) = bounds.unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
+        // A simple activation is applied before the store.
+        let ending = of.epilogue.act.ending().filter(|_| of.epilogue.add.is_none());
+        let direct = ending.is_some() && !of.stream;
+        let act = if ending.is_some() { Act::None } else { of.epilogue.act };
+        let ending = ending.unwrap_or(Ending::None);
         let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
         let to = block * output.plane() + image * output.h * output.w * LANES;
         let width = output.w * LANES;
@@ -138,8 +132,7 @@ impl Kernel for Item<'_> {
             let at = to + y * width;
             let out = of.out.at(at, width);
             let results = if direct { out } else { row_memory.as_mut_ptr() };
-            let sink =
-                Sink { to: results, step: 1, count: output.w, bias, low, high, add: false, stream: false, ahead };
+            let sink = Sink { to: results, step: 1, count: output.w, bias, ending, add: false, stream: false, ahead };
             // SAFETY: the rows needed were staged or lie in place; results are this item's.
             unsafe { filter.run(isa, &input_rows, top, &sink) }
             if !direct {

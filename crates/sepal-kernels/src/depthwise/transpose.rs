@@ -8,6 +8,7 @@ use super::backward::Target;
 use super::filter::{Ahead, Filter, Sink};
 use super::forward::ZEROS;
 use super::rows::Rows;
+use crate::act::Ending;
 use crate::geometry::{Conv, Write};
 use crate::isa::Isa;
 use crate::layout::LANES;
@@ -118,8 +119,7 @@ impl<'a> Filters<'a> {
                 step: right,
                 count: self.count(x),
                 bias: ZEROS.as_ptr(),
-                low: f32::NEG_INFINITY,
-                high: f32::INFINITY,
+                ending: Ending::None,
                 add: target.write == Write::Add,
                 stream: target.stream,
                 ahead: Ahead { from: next.wrapping_add(x * LANES), step: right, lines: 1 },
