@@ -34,6 +34,11 @@ pub enum Act<'a> {
 }
 
 impl Act<'_> {
+    /// Whether it takes so few instructions that kernels apply it to their sums before they store them.
+    pub fn is_simple(self) -> bool {
+        self.ending().is_some()
+    }
+
     /// The same as the end of a loop, if it is simple enough.
     #[inline(always)]
     pub(crate) fn ending(self) -> Option<Ending> {

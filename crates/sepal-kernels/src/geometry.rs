@@ -47,8 +47,13 @@ impl Conv {
         self.output.n * self.output.h * self.output.w * self.weight_len()
     }
 
+    /// Whether each channel is filtered on its own.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups == self.input.c && self.groups == self.output.c
+    }
+
     /// Whether every output pixel is a matrix product of the input pixel at the same place.
-    pub(crate) fn is_pointwise(&self) -> bool {
+    pub fn is_pointwise(&self) -> bool {
         self.taps() == 1
             && self.stride == [1, 1]
             && self.padding == [0, 0]

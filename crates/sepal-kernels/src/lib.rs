@@ -11,6 +11,7 @@
 
 mod act;
 pub mod arrange;
+pub mod chain;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;

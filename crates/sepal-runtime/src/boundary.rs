@@ -4,7 +4,7 @@ use sepal_graph::Shape;
 use sepal_kernels::{Exec, LANES, from_nchw, pixels_from_nchw, to_nchw};
 
 use crate::error::{Result, RuntimeError};
-use crate::ir::{Kind, Program};
+use crate::ir::{Filters, Kind, Program};
 use crate::task::Place;
 
 /// An input or output of a plan.
@@ -54,8 +54,12 @@ impl Boundary {
 /// convolutions alone, which have a kernel for that.
 pub(crate) fn takes_pixels(program: &Program) -> bool {
     let input = program.input;
+    let takes = |filters: &Filters, inputs: &[usize]| {
+        filters.conv.groups == 1 && !filters.is_depthwise() && inputs.get(1) != Some(&input)
+    };
     let by_convolution = |kind: &Kind, inputs: &[usize]| match kind {
-        Kind::Conv(filters) => filters.conv.groups == 1 && !filters.is_depthwise() && inputs.get(1) != Some(&input),
+        Kind::Conv(filters) => takes(filters, inputs),
+        Kind::Chain(links) => links.first().is_some_and(|filters| takes(filters, inputs)),
         _ => false,
     };
     let mut readers = program.steps.iter().filter(|step| step.inputs.contains(&input));

@@ -63,6 +63,9 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
 fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
     let (macs, weights) = match &step.task {
         Task::Conv(filters) | Task::Depthwise(filters) => (filters.conv.macs(), filters.packed.len()),
+        Task::Chain(links) => {
+            (links.iter().map(|link| link.conv.macs()).sum(), links.iter().map(|link| link.packed.len()).sum())
+        }
         Task::Transposed { conv, packed, .. } => (conv.macs(), packed.len()),
         Task::Apply { .. }
         | Task::Binary(_)
@@ -97,6 +100,10 @@ fn kind(task: &Task) -> String {
     match task {
         Task::Conv(filters) => convolution("conv", filters),
         Task::Depthwise(filters) => convolution("depthwise", filters),
+        Task::Chain(links) => {
+            let name = |link: &Filters| if link.is_depthwise() { "depthwise" } else { "conv" };
+            links.iter().map(|link| convolution(name(link), link)).collect::<Vec<_>>().join(" → ")
+        }
         Task::Apply { affine, act } => {
             let affine = affine.as_ref().map(|_| "affine".to_owned());
             let parts: Vec<String> =

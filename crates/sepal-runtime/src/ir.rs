@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Identity,
     /// Any convolution, and linear layers as pointwise ones.
     Conv(Filters),
+    /// Depthwise convolutions and the pointwise ones beside them, line by line.
+    Chain(Vec<Filters>),
     /// `act(scale·x + shift)` per channel.
     Apply(Apply),
     /// A transposed convolution.
@@ -134,8 +136,7 @@ pub(crate) struct Filters {
 impl Filters {
     /// Whether each channel is filtered on its own.
     pub(crate) fn is_depthwise(&self) -> bool {
-        let Conv { input, output, groups, .. } = self.conv;
-        groups == input.c && groups == output.c
+        self.conv.is_depthwise()
     }
 }
 
@@ -159,6 +160,33 @@ pub(crate) struct Act {
 impl Act {
     pub(crate) fn is_none(&self) -> bool {
         self.function.is_none()
+    }
+
+    /// Whether kernels apply it to their sums before they store them.
+    pub(crate) fn is_simple(&self) -> bool {
+        kernel_act(self.function, &self.slopes).is_simple()
+    }
+}
+
+/// The kernels' name of an activation.
+pub(crate) fn kernel_act(function: Option<Activation>, slopes: &[f32]) -> sepal_kernels::Act<'_> {
+    use sepal_kernels::{Act, Smooth};
+    match function {
+        None => Act::None,
+        Some(Activation::Relu) => Act::Relu,
+        Some(Activation::Relu6) => Act::Relu6,
+        Some(Activation::Elu { alpha }) => Act::Elu(alpha),
+        Some(Activation::Prelu) => Act::Prelu(slopes),
+        Some(Activation::Silu) => Act::Silu,
+        Some(Activation::HardSwish) => Act::HardSwish,
+        Some(Activation::HardSigmoid) => Act::HardSigmoid,
+        Some(Activation::Sigmoid) => Act::Sigmoid,
+        Some(Activation::LeakyRelu { slope }) => Act::LeakyRelu(slope),
+        Some(Activation::Clip { min, max }) => Act::Clip(min, max),
+        Some(Activation::Tanh) => Act::Smooth(Smooth::Tanh),
+        Some(Activation::Gelu) => Act::Smooth(Smooth::Gelu),
+        Some(Activation::GeluTanh) => Act::Smooth(Smooth::GeluTanh),
+        Some(Activation::Mish) => Act::Smooth(Smooth::Mish),
     }
 }
 

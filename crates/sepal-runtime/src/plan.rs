@@ -158,7 +158,11 @@ impl Plan {
 
     /// Floats of scratch for a session on `threads` workers.
     pub(crate) fn scratch(&self, threads: usize) -> usize {
-        self.steps.iter().map(|step| step.task.scratch(self.group, threads)).max().unwrap_or(0)
+        let need = |step: &Step| {
+            let pixels = step.inputs.first().is_some_and(|input| self.places[*input].pixels);
+            step.task.scratch(self.group, pixels, threads)
+        };
+        self.steps.iter().map(need).max().unwrap_or(0)
     }
 
     /// Runs step `index` on `n` images.

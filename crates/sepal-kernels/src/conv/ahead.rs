@@ -20,7 +20,7 @@ const MOST: usize = 4;
 
 /// A list of cache lines to prefetch a few at a time, between multiply-adds: in one go they would
 /// fill the queues that the loads needed now have to pass.
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     lines: [Lines; 3],
     /// Lines that are due with each tile, and those that are due now.
     each: usize,
@@ -28,7 +28,7 @@ pub(super) struct Ahead {
 }
 
 /// Consecutive cache lines that one tile prefetches.
-pub(super) struct Few {
+pub(crate) struct Few {
     next: *const f32,
     left: usize,
     each: usize,
@@ -37,7 +37,7 @@ pub(super) struct Few {
 impl Few {
     /// Prefetches the lines due with one group of multiply-adds.
     #[inline(always)]
-    pub(super) fn some(&mut self) {
+    pub(crate) fn some(&mut self) {
         let count = self.each.min(self.left);
         self.left -= count;
         for _ in 0..count {
@@ -49,13 +49,13 @@ impl Few {
 
 impl Ahead {
     /// Nothing.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let none = Lines { next: std::ptr::null(), skip: 0, rows: 0, row: 0, left: 0 };
         Self { lines: [none; 3], each: 0, due: 0 }
     }
 
     /// Adds rows `rows` of the first `blocks` blocks of a tensor; of more than three tensors, the last.
-    pub(super) fn add(&mut self, tensor: &[f32], plane: usize, blocks: usize, rows: &Range<usize>) {
+    pub(crate) fn add(&mut self, tensor: &[f32], plane: usize, blocks: usize, rows: &Range<usize>) {
         self.lines.rotate_right(1);
         self.lines[0] = Lines {
             next: tensor.as_ptr().wrapping_add(rows.start * LANES),
@@ -67,14 +67,14 @@ impl Ahead {
     }
 
     /// Spreads what was added over `tiles` tiles.
-    pub(super) fn spread(&mut self, tiles: usize) {
+    pub(crate) fn spread(&mut self, tiles: usize) {
         let total: usize = self.lines.iter().map(|lines| lines.left).sum();
         self.each = total.div_ceil(tiles.max(1));
     }
 
     /// The next lines, for a tile of `groups` groups of multiply-adds.
     #[inline(always)]
-    pub(super) fn take(&mut self, groups: usize) -> Few {
+    pub(crate) fn take(&mut self, groups: usize) -> Few {
         self.due += self.each;
         let Some(lines) = self.lines.iter_mut().find(|lines| lines.left > 0) else {
             return Few { next: std::ptr::null(), left: 0, each: 0 };
@@ -95,7 +95,7 @@ impl Ahead {
 
 /// Asks for a cache line in the first-level cache. The address may be anything.
 #[inline(always)]
-pub(super) fn prefetch_now(at: *const f32) {
+pub(crate) fn prefetch_now(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing as far as the language can tell, and never faults.
     unsafe {

@@ -8,13 +8,13 @@
 //! Groups read only the channel blocks that they touch; inside these, weights between groups are
 //! packed as zeros. For one channel per group there is [`crate::depthwise`].
 
-mod ahead;
+pub(crate) mod ahead;
 mod item;
 mod pack;
-mod pixels;
-mod plan;
+pub(crate) mod pixels;
+pub(crate) mod plan;
 mod stage;
-mod tile;
+pub(crate) mod tile;
 pub mod transposed;
 mod weight;
 

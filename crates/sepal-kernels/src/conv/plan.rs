@@ -7,11 +7,11 @@ use std::ops::Range;
 /// Inputs of one product's K loop that are staged at a time; more are added up in several rounds.
 const DEPTH: usize = 1024;
 /// Staged floats that leave room for panels and results in a second-level cache.
-pub(super) const STAGED: usize = 64 * 1024;
+pub(crate) const STAGED: usize = 64 * 1024;
 
 /// The channels of one product: each block of `outputs` reads a range of blocks of `inputs`.
 #[derive(Clone, Copy)]
-pub(super) struct Side {
+pub(crate) struct Side {
     pub outputs: usize,
     pub inputs: usize,
     pub groups: usize,
@@ -19,25 +19,25 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn forward(conv: &Conv) -> Self {
+    pub(crate) fn forward(conv: &Conv) -> Self {
         Self { outputs: conv.output.c, inputs: conv.input.c, groups: conv.groups, taps: conv.taps() }
     }
 
     /// The product that yields the gradient of the input.
-    pub(super) fn backward(conv: &Conv) -> Self {
+    pub(crate) fn backward(conv: &Conv) -> Self {
         Self { outputs: conv.input.c, inputs: conv.output.c, groups: conv.groups, taps: conv.taps() }
     }
 
-    pub(super) fn panels(&self) -> usize {
+    pub(crate) fn panels(&self) -> usize {
         self.outputs.div_ceil(LANES)
     }
 
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.inputs.div_ceil(LANES)
     }
 
     /// The blocks of inputs that the groups of panel `panel` read.
-    pub(super) fn reach(&self, panel: usize) -> Range<usize> {
+    pub(crate) fn reach(&self, panel: usize) -> Range<usize> {
         let [each, reads] = [self.outputs / self.groups, self.inputs / self.groups];
         let last = (panel * LANES + LANES).min(self.outputs) - 1;
         let [first, end] = [panel * LANES / each * reads, (last / each + 1) * reads];
@@ -45,23 +45,23 @@ impl Side {
     }
 
     /// Inputs of the blocks `blocks`; the last block may not be full.
-    pub(super) fn width(&self, blocks: &Range<usize>) -> usize {
+    pub(crate) fn width(&self, blocks: &Range<usize>) -> usize {
         (blocks.end * LANES).min(self.inputs) - blocks.start * LANES
     }
 
     /// Floats before panel `panel` in packed weights.
-    pub(super) fn offset(&self, panel: usize) -> usize {
+    pub(crate) fn offset(&self, panel: usize) -> usize {
         let each = |panel| self.width(&self.reach(panel)) * self.taps * LANES;
         if self.groups == 1 { if panel == 0 { 0 } else { panel * each(0) } } else { (0..panel).map(each).sum() }
     }
 
     /// Floats of packed weights.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.offset(self.panels())
     }
 
     /// How the K loop is cut into rounds.
-    pub(super) fn rounds(&self, taps: usize) -> Rounds {
+    pub(crate) fn rounds(&self, taps: usize) -> Rounds {
         let blocks = self.blocks();
         let most = DEPTH / LANES;
         let (each_taps, each_blocks) = if blocks <= most {
@@ -77,7 +77,7 @@ impl Side {
 
 /// The K loop of a product, cut into rounds of taps or of blocks.
 #[derive(Clone, Copy)]
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     taps: usize,
     blocks: usize,
     each_taps: usize,
@@ -86,18 +86,18 @@ pub(super) struct Rounds {
 
 /// One round: some taps of some blocks of inputs.
 #[derive(Clone)]
-pub(super) struct Round {
+pub(crate) struct Round {
     pub taps: Range<usize>,
     pub blocks: Range<usize>,
 }
 
 impl Rounds {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         // Without a tap there still is a result to write: zero.
         (self.taps.div_ceil(self.each_taps) * self.blocks.div_ceil(self.each_blocks)).max(1)
     }
 
-    pub(super) fn get(&self, round: usize) -> Round {
+    pub(crate) fn get(&self, round: usize) -> Round {
         let across = self.blocks.div_ceil(self.each_blocks);
         let [tap, block] = [round / across * self.each_taps, round % across * self.each_blocks];
         Round {
@@ -107,13 +107,13 @@ impl Rounds {
     }
 
     /// Planes staged in a round.
-    pub(super) fn planes(&self) -> usize {
+    pub(crate) fn planes(&self) -> usize {
         self.each_taps * self.each_blocks
     }
 
     /// Planes staged in a round, also if the inputs turn out to be pixels: those are staged densely,
     /// all taps in one round.
-    pub(super) fn planes_of(&self, side: &Side, window: &Window) -> usize {
+    pub(crate) fn planes_of(&self, side: &Side, window: &Window) -> usize {
         let [down, across] = window.axes.map(|axis| axis.count);
         let dense = if side.inputs < LANES { down * (across * side.inputs).div_ceil(LANES) } else { 0 };
         self.planes().max(dense)
@@ -122,21 +122,21 @@ impl Rounds {
 
 /// `total` things in pieces of equal size; the last may be smaller.
 #[derive(Clone, Copy)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     pub total: usize,
     pub size: usize,
 }
 
 impl Cut {
     /// As few pieces as can be had with at most `most` each.
-    pub(super) fn new(total: usize, most: usize) -> Self {
+    pub(crate) fn new(total: usize, most: usize) -> Self {
         let pieces = total.div_ceil(most).max(1);
         Self { total, size: total.div_ceil(pieces).max(1) }
     }
 
     /// Where there are many pieces, about as many, but a multiple of `by`: workers that are as many
     /// as divide that have the same to do.
-    pub(super) fn rounded(self, by: usize) -> Self {
+    pub(crate) fn rounded(self, by: usize) -> Self {
         let pieces = self.pieces();
         if pieces <= by {
             return self;
@@ -145,30 +145,30 @@ impl Cut {
         Self { size: self.total.div_ceil(pieces), ..self }
     }
 
-    pub(super) fn pieces(&self) -> usize {
+    pub(crate) fn pieces(&self) -> usize {
         self.total.div_ceil(self.size)
     }
 
-    pub(super) fn get(&self, piece: usize) -> Range<usize> {
+    pub(crate) fn get(&self, piece: usize) -> Range<usize> {
         piece * self.size..((piece + 1) * self.size).min(self.total)
     }
 }
 
 /// Rows of a block for which `floats` of `all` are staged per row: at least as many as amortise the
 /// loads of weights and of sums, at most as many as amortise them well.
-pub(super) fn rows_for(floats: usize, all: usize) -> usize {
+pub(crate) fn rows_for(floats: usize, all: usize) -> usize {
     (all / floats).clamp(48, 192)
 }
 
 /// Floats from one staged plane to the next: an odd number of cache lines, see [`crate::Dims::plane`].
-pub(super) const fn staged_plane(rows: usize) -> usize {
+pub(crate) const fn staged_plane(rows: usize) -> usize {
     (rows | 1) * LANES
 }
 
 /// One dimension of a window: target pixel `t` reads source pixel `t·mul + origin + j·slope`
 /// for its `j`-th tap.
 #[derive(Clone, Copy)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub target: usize,
     pub source: usize,
     pub mul: usize,
@@ -232,18 +232,18 @@ fn gcd(a: usize, b: usize) -> usize {
 
 /// Which source pixels the target pixels read.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
+pub(crate) struct Window {
     pub images: usize,
     pub axes: [Axis; 2],
 }
 
 impl Window {
-    pub(super) fn forward(conv: &Conv) -> Self {
+    pub(crate) fn forward(conv: &Conv) -> Self {
         Self { images: conv.output.n, axes: [0, 1].map(|side| Axis::forward(conv, side)) }.flat(conv)
     }
 
     /// The windows of the input's gradient, one for each phase of the stride.
-    pub(super) fn backward(conv: &Conv) -> impl Iterator<Item = Self> {
+    pub(crate) fn backward(conv: &Conv) -> impl Iterator<Item = Self> {
         let conv = *conv;
         (0..conv.stride[0] * conv.stride[1]).map(move |phase| {
             let phases = [phase / conv.stride[1], phase % conv.stride[1]];
@@ -253,7 +253,7 @@ impl Window {
     }
 
     /// Every pixel reads itself.
-    pub(super) fn identity(rows: usize) -> Self {
+    pub(crate) fn identity(rows: usize) -> Self {
         let one = Axis {
             target: 1,
             source: 1,
@@ -274,23 +274,23 @@ impl Window {
         if conv.is_pointwise() { Self::identity(conv.output.rows()) } else { self }
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.images * self.axes[0].target * self.axes[1].target
     }
 
-    pub(super) fn taps(&self) -> usize {
+    pub(crate) fn taps(&self) -> usize {
         self.axes[0].count * self.axes[1].count
     }
 
     /// Whether every pixel reads itself alone.
-    pub(super) fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.axes
             .iter()
             .all(|axis| (axis.target, axis.mul, axis.origin, axis.count, axis.stride) == (axis.source, 1, 0, 1, 1))
     }
 
     /// Whether target rows are rows of the tensor as they are.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.axes.iter().all(|axis| axis.stride == 1)
     }
 }

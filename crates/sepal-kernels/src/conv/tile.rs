@@ -7,7 +7,7 @@ use crate::layout::LANES;
 
 /// The left operand of a tile: `runs` times `channels` values per row, in planes `[row][16]`.
 #[derive(Clone, Copy)]
-pub(super) struct Left {
+pub(crate) struct Left {
     pub start: *const f32,
     pub runs: usize,
     /// Floats from one run to the next.
@@ -22,7 +22,7 @@ const GROUP: usize = 4;
 
 /// What happens to the sums of a tile before they are stored: `ending(bias + sum + stored + add)`.
 #[derive(Clone, Copy)]
-pub(super) struct Finish {
+pub(crate) struct Finish {
     /// Sixteen floats.
     pub bias: Option<*const f32>,
     /// Whether what is stored already is a part of the sum.
@@ -37,7 +37,7 @@ pub(super) struct Finish {
 }
 
 /// Origin, sum and sum of squares of rows; see [`crate::norm`].
-pub(super) type Statistics<V> = [V; 3];
+pub(crate) type Statistics<V> = [V; 3];
 
 /// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`, at most 24 or 16.
 macro_rules! with_rows {
@@ -59,7 +59,7 @@ macro_rules! with_rows {
 
 /// `rows` cut into the fewest tiles of at most `most` rows, as equal as can be.
 #[inline(always)]
-pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most);
     (0..count).map(move |tile| {
         let start = tile * rows / count;
@@ -73,7 +73,7 @@ pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, us
 /// Everything `left`, `finish` and `out` point to is valid for `rows` rows, and `weights` holds
 /// sixteen floats for each value of a row. To stream, `out` is aligned to 64 bytes.
 #[inline(always)]
-pub(super) unsafe fn product<I: Isa>(
+pub(crate) unsafe fn product<I: Isa>(
     isa: I,
     left: Left,
     weights: *const f32,
@@ -190,7 +190,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
 /// # Safety
 /// `x` and `dz` hold `rows` rows of sixteen floats, `to` holds `channels` rows, `channels <= 16`.
 #[inline(always)]
-pub(super) unsafe fn correlate<I: Isa>(
+pub(crate) unsafe fn correlate<I: Isa>(
     isa: I,
     x: *const f32,
     dz: *const f32,

@@ -13,52 +13,52 @@ use std::ops::Range;
 /// remainder of the position by the stride, a filter of stride 1 over the output's gradient with the
 /// taps that meet this remainder, in reverse.
 #[derive(Clone, Copy)]
-pub(super) struct Filter {
-    pub(super) rows: usize,
-    pub(super) y0: isize,
-    pub(super) y_step: usize,
-    pub(super) cols: usize,
-    pub(super) x0: isize,
-    pub(super) x_step: usize,
-    pub(super) stride: usize,
+pub(crate) struct Filter {
+    pub(crate) rows: usize,
+    pub(crate) y0: isize,
+    pub(crate) y_step: usize,
+    pub(crate) cols: usize,
+    pub(crate) x0: isize,
+    pub(crate) x_step: usize,
+    pub(crate) stride: usize,
     /// Weights of tap (0, 0), sixteen floats, and the floats from row to row and from tap to tap.
-    pub(super) weights: *const f32,
-    pub(super) weight_row: isize,
-    pub(super) weight_col: isize,
+    pub(crate) weights: *const f32,
+    pub(crate) weight_row: isize,
+    pub(crate) weight_col: isize,
     /// Results for which every tap reads a column that is there; see [`Filter::fit`].
-    pub(super) inside: (usize, usize),
+    pub(crate) inside: (usize, usize),
 }
 
 /// Where a row of results goes and what happens on the way: `ending(result + bias)`.
 #[derive(Clone, Copy)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     /// The first result, and the pixels from one result to the next.
-    pub(super) to: *mut f32,
-    pub(super) step: usize,
+    pub(crate) to: *mut f32,
+    pub(crate) step: usize,
     /// Number of results.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Sixteen floats.
-    pub(super) bias: *const f32,
-    pub(super) ending: Ending,
+    pub(crate) bias: *const f32,
+    pub(crate) ending: Ending,
     /// Whether results are added to what is there.
-    pub(super) add: bool,
+    pub(crate) add: bool,
     /// Whether results are stored past the caches; `to` is aligned then.
-    pub(super) stream: bool,
+    pub(crate) stream: bool,
     /// Memory that will be read soon, fetched while the row is computed.
-    pub(super) ahead: Ahead,
+    pub(crate) ahead: Ahead,
 }
 
 /// Pixels to prefetch with each result: `lines` from `from + x·step` on, for result `x`.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    pub(super) from: *const f32,
-    pub(super) step: usize,
-    pub(super) lines: usize,
+pub(crate) struct Ahead {
+    pub(crate) from: *const f32,
+    pub(crate) step: usize,
+    pub(crate) lines: usize,
 }
 
 impl Ahead {
     /// Nothing.
-    pub(super) const NONE: Self = Self { from: std::ptr::null(), step: 0, lines: 0 };
+    pub(crate) const NONE: Self = Self { from: std::ptr::null(), step: 0, lines: 0 };
 
     /// Prefetches what belongs to `count` results from `x` on.
     #[inline(always)]
@@ -80,7 +80,7 @@ impl Filter {
 
     /// Finds out which of a row's `count` results read only columns that `rows` have.
     #[inline(always)]
-    pub(super) fn fit(self, rows: &Rows, count: usize) -> Self {
+    pub(crate) fn fit(self, rows: &Rows, count: usize) -> Self {
         let reach = self.cols.saturating_sub(1) * self.x_step;
         let first = (-(rows.left as isize) - self.x0).max(0) as usize;
         let first = first.div_ceil(self.stride).min(count);
@@ -94,7 +94,7 @@ impl Filter {
     /// # Safety
     /// The filter was fitted to `rows` and `sink.count`; the picture's rows that it meets are in `rows`; weights, bias and results are valid.
     #[inline(always)]
-    pub(super) unsafe fn run<I: Isa>(&self, isa: I, rows: &Rows, y: isize, sink: &Sink) {
+    pub(crate) unsafe fn run<I: Isa>(&self, isa: I, rows: &Rows, y: isize, sink: &Sink) {
         let meets = self.meets(y, rows.height);
         let inside = self.inside.0..self.inside.1;
         let task = Task { filter: self, rows, y: y + self.y0, meets, sink };
@@ -116,7 +116,7 @@ impl Filter {
 
 /// Which of the positions `start + i·step`, `i < count`, lie in `0..end`, as a range of `i`.
 #[inline(always)]
-pub(super) fn span(start: isize, step: usize, count: usize, end: usize) -> Range<usize> {
+pub(crate) fn span(start: isize, step: usize, count: usize, end: usize) -> Range<usize> {
     let below = |bound: isize| {
         let distance = (bound - start).max(0) as usize;
         // The usual case without a division.

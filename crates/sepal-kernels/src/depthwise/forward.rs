@@ -18,15 +18,20 @@ const ITEMS: usize = 32;
 const BAND: usize = 4;
 
 /// Width below which a picture is copied even where nothing is to be applied to it.
-const NARROW: usize = 16;
+pub(crate) const NARROW: usize = 16;
 
 /// What stands for an absent bias.
-pub(super) static ZEROS: [f32; LANES] = [0.0; LANES];
+pub(crate) static ZEROS: [f32; LANES] = [0.0; LANES];
 
-/// The ring of input rows.
-fn ring(conv: &Conv) -> Ring {
-    let ([_, kw], [sy, sx], [_, left], [dy, dx]) = (conv.kernel, conv.stride, conv.padding, conv.dilation);
-    let live = (conv.kernel[0] - 1) * dy + sy.min((conv.kernel[0] - 1) * dy + 1);
+/// The ring of input rows that one row of results reads.
+fn row_ring(conv: &Conv) -> Ring {
+    let reach = (conv.kernel[0] - 1) * conv.dilation[0];
+    ring(conv, reach + conv.stride[0].min(reach + 1))
+}
+
+/// A ring of `live` input rows, with as many columns of zeros beside them as the filter reads.
+pub(crate) fn ring(conv: &Conv, live: usize) -> Ring {
+    let ([_, kw], [_, sx], [_, left], [_, dx]) = (conv.kernel, conv.stride, conv.padding, conv.dilation);
     let last = (conv.output.w.max(1) - 1) * sx + (kw - 1) * dx;
     let right = (last + 1).saturating_sub(left + conv.input.w);
     Ring::new(live, conv.input.h, conv.input.w, left, right)
@@ -34,7 +39,7 @@ fn ring(conv: &Conv) -> Ring {
 
 /// Floats of a worker's scratch: the ring and one row of results.
 pub(super) fn each(conv: &Conv) -> usize {
-    ring(conv).len() + conv.output.w * LANES
+    row_ring(conv).len() + conv.output.w * LANES
 }
 
 /// Everything of a forward pass that its items share.
@@ -92,7 +97,7 @@ impl Kernel for Item<'_> {
         let (input, output) = (of.conv.input, of.conv.output);
         let from = block * input.plane() + image * input.h * input.w * LANES;
         let picture = &of.x.z[from..][..input.h * input.w * LANES];
-        let ring = ring(of.conv);
+        let ring = row_ring(of.conv);
         let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
         let transform = of.x.transform(isa, block);
         // In narrow pictures, columns without all their taps would take more time than copies with borders.
@@ -166,7 +171,7 @@ impl Kernel for Item<'_> {
 }
 
 /// The input's rows that output row `y` reads.
-fn needed(conv: &Conv, y: usize) -> Range<usize> {
+pub(crate) fn needed(conv: &Conv, y: usize) -> Range<usize> {
     let first = (y * conv.stride[0]) as isize - conv.padding[0] as isize;
     let end = first + ((conv.kernel[0] - 1) * conv.dilation[0]) as isize + 1;
     let clamp = |row: isize| row.clamp(0, conv.input.h as isize) as usize;
@@ -174,7 +179,7 @@ fn needed(conv: &Conv, y: usize) -> Range<usize> {
 }
 
 /// The forward filter, with the weights of one channel block.
-fn filter(conv: &Conv, weights: &[f32]) -> Filter {
+pub(crate) fn filter(conv: &Conv, weights: &[f32]) -> Filter {
     let [kh, kw] = conv.kernel;
     Filter {
         rows: kh,
@@ -188,6 +193,18 @@ fn filter(conv: &Conv, weights: &[f32]) -> Filter {
         weight_row: (kw * LANES) as isize,
         weight_col: LANES as isize,
         inside: (0, 0),
+    }
+}
+
+/// Copies a row.
+///
+/// # Safety
+/// `to` is valid for as many floats as `from` has, whole pixels.
+#[inline(always)]
+pub(crate) unsafe fn copy<I: Isa>(isa: I, from: &[f32], to: *mut f32) {
+    for at in (0..from.len()).step_by(LANES) {
+        // SAFETY: by the caller's promise.
+        unsafe { I::Block::load(isa, from.as_ptr().add(at)).store(isa, to.add(at)) }
     }
 }
 

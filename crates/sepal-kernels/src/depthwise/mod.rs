@@ -11,6 +11,10 @@ mod rows;
 mod transpose;
 mod weights;
 
+pub(crate) use filter::{Ahead, Sink};
+pub(crate) use forward::{NARROW, ZEROS, copy, filter, needed, ring};
+pub(crate) use rows::{Ring, Rows};
+
 use crate::exec::{Exec, Shared, per_worker};
 use crate::geometry::{Conv, Epilogue, Write};
 use crate::layout::LANES;

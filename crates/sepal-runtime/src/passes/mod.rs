@@ -8,6 +8,7 @@ mod drop_identity;
 mod flatten_linear;
 mod fuse_activation;
 mod fuse_add;
+mod fuse_chains;
 mod fuse_rearrange;
 
 use crate::ir::Program;
@@ -22,6 +23,7 @@ pub(crate) fn run(program: &mut Program) {
     drop_dead::run(program);
     fuse_add::run(program);
     fuse_activation::run(program);
+    fuse_chains::run(program);
 }
 
 #[cfg(test)]

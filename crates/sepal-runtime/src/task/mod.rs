@@ -8,10 +8,10 @@ use sepal_graph::Activation;
 use sepal_kernels::arrange::{Gather, Taps};
 use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
-use sepal_kernels::{Act, Conv, Dims, Epilogue, Smooth, conv, depthwise};
+use sepal_kernels::{Act, Conv, Dims, Epilogue, chain, conv, depthwise};
 
 use crate::constants::Constants;
-use crate::ir::{self, Part};
+use crate::ir::{self, Part, kernel_act};
 
 pub(crate) use run::Operands;
 
@@ -49,6 +49,7 @@ impl Place {
 pub(crate) enum Task {
     Conv(Filters),
     Depthwise(Filters),
+    Chain(Vec<Filters>),
     Transposed {
         /// The convolution that is transposed, for one image.
         conv: Conv,
@@ -103,27 +104,23 @@ impl Activate {
     }
 
     fn act<'a>(&self, constants: &'a [f32]) -> Act<'a> {
-        match self.function {
-            None => Act::None,
-            Some(Activation::Relu) => Act::Relu,
-            Some(Activation::Relu6) => Act::Relu6,
-            Some(Activation::Elu { alpha }) => Act::Elu(alpha),
-            Some(Activation::Prelu) => Act::Prelu(&constants[self.slopes.clone()]),
-            Some(Activation::Silu) => Act::Silu,
-            Some(Activation::HardSwish) => Act::HardSwish,
-            Some(Activation::HardSigmoid) => Act::HardSigmoid,
-            Some(Activation::Sigmoid) => Act::Sigmoid,
-            Some(Activation::LeakyRelu { slope }) => Act::LeakyRelu(slope),
-            Some(Activation::Clip { min, max }) => Act::Clip(min, max),
-            Some(Activation::Tanh) => Act::Smooth(Smooth::Tanh),
-            Some(Activation::Gelu) => Act::Smooth(Smooth::Gelu),
-            Some(Activation::GeluTanh) => Act::Smooth(Smooth::GeluTanh),
-            Some(Activation::Mish) => Act::Smooth(Smooth::Mish),
-        }
+        kernel_act(self.function, &constants[self.slopes.clone()])
     }
 }
 
 impl Filters {
+    fn new(filters: ir::Filters, constants: &mut Constants) -> Self {
+        let depthwise = filters.is_depthwise();
+        let ir::Filters { conv, weight, bias, add, act } = filters;
+        let packed = if depthwise { constants.depthwise(conv, weight) } else { constants.conv(conv, weight) };
+        let bias = bias.map(|bias| constants.channels(bias));
+        Self { conv, packed, bias, add, act: Activate::new(act, constants) }
+    }
+
+    pub(crate) fn is_depthwise(&self) -> bool {
+        self.conv.is_depthwise()
+    }
+
     /// The convolution of `n` images.
     pub(crate) fn conv(&self, n: usize) -> Conv {
         batched(&self.conv, n)
@@ -138,6 +135,11 @@ impl Filters {
     }
 }
 
+/// Places of a scale and a shift.
+fn pair((scale, shift): (Vec<f32>, Vec<f32>), constants: &mut Constants) -> [Range<usize>; 2] {
+    [scale, shift].map(|values| constants.channels(values))
+}
+
 /// The convolution of `n` images.
 fn batched(conv: &Conv, n: usize) -> Conv {
     Conv { input: Dims { n, ..conv.input }, output: Dims { n, ..conv.output }, ..*conv }
@@ -147,26 +149,27 @@ impl Task {
     /// The kernel for a step of the lowered network that writes a value of `dims`, its constants placed; none for
     /// an identity.
     pub(crate) fn new(kind: ir::Kind, dims: Dims, constants: &mut Constants) -> Option<Self> {
-        let mut pair = |(scale, shift)| [scale, shift].map(|values| constants.channels(values));
         Some(match kind {
             ir::Kind::Identity => return None,
             ir::Kind::Conv(filters) => {
                 let depthwise = filters.is_depthwise();
-                let ir::Filters { conv, weight, bias, add, act } = filters;
-                let packed = if depthwise { constants.depthwise(conv, weight) } else { constants.conv(conv, weight) };
-                let bias = bias.map(|bias| constants.channels(bias));
-                let filters = Filters { conv, packed, bias, add, act: Activate::new(act, constants) };
+                let filters = Filters::new(filters, constants);
                 if depthwise { Self::Depthwise(filters) } else { Self::Conv(filters) }
+            }
+            ir::Kind::Chain(links) => {
+                Self::Chain(links.into_iter().map(|filters| Filters::new(filters, constants)).collect())
             }
             ir::Kind::Transposed(ir::Transposed { conv, weight, bias }) => {
                 let packed = constants.transposed(conv, weight);
                 Self::Transposed { conv, packed, bias: bias.map(|bias| constants.channels(bias)) }
             }
             ir::Kind::Apply(ir::Apply { affine, act }) => {
-                let affine = affine.map(&mut pair);
+                let affine = affine.map(|affine| pair(affine, constants));
                 Self::Apply { affine, act: Activate::new(act, constants) }
             }
-            ir::Kind::LayerNorm(ir::LayerNorm { affine, eps }) => Self::LayerNorm { affine: affine.map(pair), eps },
+            ir::Kind::LayerNorm(ir::LayerNorm { affine, eps }) => {
+                Self::LayerNorm { affine: affine.map(|affine| pair(affine, constants)), eps }
+            }
             ir::Kind::Binary(op) => Self::Binary(op),
             ir::Kind::Scale => Self::Scale,
             ir::Kind::GatedSum => Self::GatedSum,
@@ -180,11 +183,15 @@ impl Task {
         })
     }
 
-    /// Floats of scratch that the kernel needs for any number of images up to `group`.
-    pub(crate) fn scratch(&self, group: usize, threads: usize) -> usize {
+    /// Floats of scratch that the kernel needs for any number of images up to `group`; `pixels` is what it reads.
+    pub(crate) fn scratch(&self, group: usize, pixels: bool, threads: usize) -> usize {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
+            Self::Chain(links) => &|n| {
+                let convs: Vec<Conv> = links.iter().map(|link| link.conv(n)).collect();
+                chain::forward_scratch(&convs, pixels, threads)
+            },
             Self::Transposed { conv, .. } => &|n| conv::transposed::forward_scratch(&batched(conv, n), threads),
             Self::Apply { .. }
             | Self::Binary(_)

@@ -1,6 +1,7 @@
 //! Running the kernel of a step.
 
 use sepal_kernels::arrange::{self, Channels};
+use sepal_kernels::chain::{self, Link};
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::scale::{self, Factor};
 use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
@@ -61,6 +62,18 @@ impl Task {
                 let packed = &constants[filters.packed.clone()];
                 let (source, epilogue) = (Source::plain(x), filters.epilogue(constants, add));
                 depthwise::forward(exec, &filters.conv(n), source, packed, epilogue, out, None, scratch);
+            }
+            Self::Chain(links) => {
+                let pixels = operands.from(0).pixels;
+                let (count, last) = (links.len(), &links[links.len() - 1]);
+                let ([x, add], out, scratch) = operands.views([0, usize::from(last.add)]);
+                let input = if pixels { Input::Pixels(x) } else { Input::Blocked(Source::plain(x)) };
+                let links: [Link<'_>; chain::LONGEST] = std::array::from_fn(|index| {
+                    let filters = links.get(index).unwrap_or(last);
+                    let packed = &constants[filters.packed.clone()];
+                    Link { conv: filters.conv(n), packed, epilogue: filters.epilogue(constants, add) }
+                });
+                chain::forward(exec, &links[..count], input, out, scratch);
             }
             Self::Transposed { conv, packed, bias } => {
                 let ([x], out, scratch) = operands.views([0]);
