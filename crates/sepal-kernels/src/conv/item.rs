@@ -3,7 +3,7 @@
 use super::ahead::Ahead;
 use super::plan::{Cut, Round, Rounds, STAGED, Side, Window, rows_for, staged_plane};
 use super::stage::{Operand, View};
-use super::tile::{Finish, Left, product};
+use super::tile::{ABREAST, Finish, Left, product, row_product};
 use crate::act::Ending;
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
@@ -178,6 +178,21 @@ impl Part<'_> {
         let whole = job.cuts.window.is_whole();
         let act = job.epilogue.act;
         let ends = act.ending().is_some();
+        let mut panels = panels;
+        if rows.len() == 1 && whole && ends && job.stats.is_none() && job.cuts.side.groups == 1 {
+            while panels.len() >= ABREAST {
+                let at = panels.start * job.into.plane() + rows.start * LANES;
+                let out = job.out.at(at, (ABREAST - 1) * job.into.plane() + LANES);
+                let (left, weights) = self.operands(panels.start);
+                let step = job.cuts.side.offset(1);
+                // The last of the panels is there, too.
+                let _ = self.operands(panels.start + ABREAST - 1);
+                let finish = self.finish(panels.start, rows, at);
+                // SAFETY: the view and `out` hold the row, and the slices are long enough.
+                unsafe { row_product(isa, left, weights.as_ptr(), step, finish, out, job.into.plane()) };
+                panels.start += ABREAST;
+            }
+        }
         for panel in panels {
             let at = panel * job.into.plane() + rows.start * LANES;
             let out = if whole { job.out.at(at, rows.len() * LANES) } else { scattered.as_mut_ptr() };

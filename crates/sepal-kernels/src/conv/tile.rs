@@ -39,10 +39,11 @@ pub(crate) struct Finish {
 /// Origin, sum and sum of squares of rows; see [`crate::norm`].
 pub(crate) type Statistics<V> = [V; 3];
 
-/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`, at most 24 or 16.
+/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`, at most 28 or 16.
 macro_rules! with_rows {
-    (24, $rows:expr, $tile:ident $arguments:tt) => {
-        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24)
+    (28, $rows:expr, $tile:ident $arguments:tt) => {
+        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
+            25 26 27 28)
     };
     (16, $rows:expr, $tile:ident $arguments:tt) => {
         with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
@@ -90,7 +91,7 @@ pub(crate) unsafe fn product<I: Isa>(
             let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
             let out = out.add(row * LANES);
             let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
-            with_rows!(24, count, product_tile(isa, left, weights, finish, out, row == 0, &mut statistics, few));
+            with_rows!(28, count, product_tile(isa, left, weights, finish, out, row == 0, &mut statistics, few));
         }
     }
     statistics
@@ -150,26 +151,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
                 weights = weights.add(LANES);
             }
         }
-        if finish.accumulate {
-            for (row, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(isa, I::Block::load(isa, out.add(row * LANES)));
-            }
-        }
-        if let Some(add) = finish.add {
-            for (row, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(isa, I::Block::load(isa, add.add(row * LANES)));
-            }
-        }
-        finish.ending.apply(isa, &mut sums);
-        if finish.stream {
-            for (row, sum) in sums.iter().enumerate() {
-                sum.stream(isa, out.add(row * LANES));
-            }
-        } else {
-            for (row, sum) in sums.iter().enumerate() {
-                sum.store(isa, out.add(row * LANES));
-            }
-        }
+        end(isa, finish, &mut sums, out, LANES);
         if finish.statistics {
             let [mut origin, mut total, mut squares] = *statistics;
             if is_first {
@@ -182,6 +164,91 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
             }
             *statistics = [origin, total, squares];
         }
+    }
+}
+
+/// Finishes sums and stores them, `step` floats apart.
+///
+/// # Safety
+/// The promises of [`product`], for these sums.
+#[inline(always)]
+unsafe fn end<I: Isa, const SUMS: usize>(
+    isa: I,
+    finish: Finish,
+    sums: &mut [I::Block; SUMS],
+    out: *mut f32,
+    step: usize,
+) {
+    // SAFETY: as promised.
+    unsafe {
+        if finish.accumulate {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(isa, I::Block::load(isa, out.add(index * step)));
+            }
+        }
+        if let Some(add) = finish.add {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(isa, I::Block::load(isa, add.add(index * step)));
+            }
+        }
+        finish.ending.apply(isa, sums);
+        if finish.stream {
+            for (index, sum) in sums.iter().enumerate() {
+                sum.stream(isa, out.add(index * step));
+            }
+        } else {
+            for (index, sum) in sums.iter().enumerate() {
+                sum.store(isa, out.add(index * step));
+            }
+        }
+    }
+}
+
+/// Panels that [`row_product`] computes side by side.
+pub(super) const ABREAST: usize = 4;
+
+/// One row of `left · weights` for [`ABREAST`] panels, `weight_step` floats apart in the weights and `out_step` in the
+/// result: a row alone has one sum in a panel, each of whose terms would wait for the one before it.
+///
+/// # Safety
+/// Everything `left`, `finish` and `out` point to is valid for one row of the panels, `weights` holds sixteen floats for
+/// each value of the row and each panel.
+#[inline(always)]
+pub(super) unsafe fn row_product<I: Isa>(
+    isa: I,
+    left: Left,
+    weights: *const f32,
+    weight_step: usize,
+    finish: Finish,
+    out: *mut f32,
+    out_step: usize,
+) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut sums = [I::Block::splat(isa, 0.0); ABREAST];
+        if let Some(bias) = finish.bias {
+            for (panel, sum) in sums.iter_mut().enumerate() {
+                *sum = I::Block::load(isa, bias.add(panel * LANES));
+            }
+        }
+        let mut weights = weights;
+        for run in 0..left.runs {
+            let mut from = left.start.add(run * left.run_stride);
+            let mut count = left.channels;
+            while count > 0 {
+                for k in 0..count.min(LANES) {
+                    let value = I::Block::splat(isa, *from.add(k));
+                    for (panel, sum) in sums.iter_mut().enumerate() {
+                        let weight = I::Block::load(isa, weights.add(panel * weight_step));
+                        *sum = value.mul_add(isa, weight, *sum);
+                    }
+                    weights = weights.add(LANES);
+                }
+                count -= count.min(LANES);
+                from = from.add(left.plane);
+            }
+        }
+        end(isa, finish, &mut sums, out, out_step);
     }
 }
 

@@ -82,7 +82,7 @@ impl Isa for Avx2 {
 impl Isa for Avx512 {
     type Reg = F32x16;
     type Block = F32x16;
-    const TILE_ROWS: usize = 24;
+    const TILE_ROWS: usize = 28;
 
     #[inline(always)]
     fn apart<K: Kernel>(self, kernel: K) -> K::Output {
