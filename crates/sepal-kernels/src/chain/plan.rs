@@ -66,7 +66,13 @@ impl Plan {
             };
         }
         let output = convs[count - 1].output;
-        let lines = std::env::var("BAND").ok().and_then(|v| v.parse().ok()).unwrap_or(BAND).div_ceil(output.w.max(1)).min(output.h.max(1)).next_power_of_two();
+        let lines = std::env::var("BAND")
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(BAND)
+            .div_ceil(output.w.max(1))
+            .min(output.h.max(1))
+            .next_power_of_two();
         let mut plan =
             Self { convs, kinds, count, lines, strips: [None; LONGEST], staged: [0; 2], staged_at: 0, scratch: 0 };
         // Lines of a band, from the last layer to the first.

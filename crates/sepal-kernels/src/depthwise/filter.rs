@@ -143,20 +143,30 @@ impl Task<'_> {
     /// As [`Filter::run`]; every tap of these results reads a column that is there.
     #[inline(always)]
     unsafe fn tiles<I: Isa, const COLS: usize, const STRIDE: usize>(&self, isa: I, inside: Range<usize>) {
-        let Range { start: mut x, end } = inside;
+        let Range { start: mut x, end } = inside.clone();
         // SAFETY: by the caller's promise.
         unsafe {
+            // The widths of networks for pictures of 224 pixels are multiples of seven.
+            if const { I::TILE_ROWS > 16 } && (end - x) % 14 == 0 {
+                while x < end {
+                    self.tile::<I, COLS, STRIDE, 14>(isa, x);
+                    x += 14;
+                }
+            }
             if (end - x) % 7 == 0 {
-                // The widths of networks for pictures of 224 pixels are multiples of seven.
                 while x < end {
                     self.tile::<I, COLS, STRIDE, 7>(isa, x);
                     x += 7;
                 }
-                return;
             }
             while x + 8 <= end {
                 self.tile::<I, COLS, STRIDE, 8>(isa, x);
                 x += 8;
+            }
+            if x < end && end >= inside.start + 8 && !self.sink.add {
+                // Some results once more, and to the same place, are cheaper than the last few one by one.
+                self.tile::<I, COLS, STRIDE, 8>(isa, end - 8);
+                x = end;
             }
             if x + 4 <= end {
                 self.tile::<I, COLS, STRIDE, 4>(isa, x);
@@ -201,14 +211,12 @@ impl Task<'_> {
                         for (j, tap) in taps.iter_mut().enumerate() {
                             *tap = I::Reg::load(isa, weights.offset(j as isize * filter.weight_col));
                         }
-                        // Each value is loaded once and goes into every result that it touches.
-                        for at in 0..(T - 1) * STRIDE + COLS {
-                            let value = I::Reg::load(isa, from.add(at * LANES));
+                        // Result by result: short loops of constant length, which the compiler writes out, and then
+                        // loads once what neighbours share.
+                        for (t, sum) in sums.iter_mut().enumerate() {
                             for (j, tap) in taps.iter().enumerate() {
-                                if at >= j && (at - j) % STRIDE == 0 && (at - j) / STRIDE < T {
-                                    let sum = &mut sums[(at - j) / STRIDE];
-                                    *sum = value.mul_add(isa, *tap, *sum);
-                                }
+                                let value = I::Reg::load(isa, from.add((t * STRIDE + j) * LANES));
+                                *sum = value.mul_add(isa, *tap, *sum);
                             }
                         }
                     }
