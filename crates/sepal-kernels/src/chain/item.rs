@@ -278,8 +278,15 @@ impl Run<'_> {
         let weights = &link.packed[side.offset(panel)..side.offset(panel + 1)];
         let [from, to] = [&self.maps[index], &self.maps[index + 1]];
         let is_pixels = plan.kinds[index] == Kind::Pixels;
-        let at_once = if from.dense && to.dense && !is_pixels { lines.len().max(1) } else { 1 };
-        for line in lines.clone().step_by(at_once) {
+        let mut next = lines.start;
+        while next < lines.end {
+            let line = next;
+            let at_once = if from.dense && to.dense && !is_pixels {
+                (lines.end - line).min(from.rows.following(line)).min(to.rows.following(line))
+            } else {
+                1
+            };
+            next += at_once;
             let left = if is_pixels {
                 let plane = staged_plane(width);
                 let channels = conv.kernel[1] * conv.input.c;

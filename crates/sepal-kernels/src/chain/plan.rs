@@ -2,7 +2,7 @@
 
 use super::LONGEST;
 use crate::conv::plan::{Window, staged_plane};
-use crate::depthwise::{NARROW, Ring, needed};
+use crate::depthwise::{self, NARROW, Ring, needed};
 use crate::geometry::Conv;
 use crate::layout::LANES;
 
@@ -66,24 +66,22 @@ impl Plan {
             };
         }
         let output = convs[count - 1].output;
-        let lines = std::env::var("BAND")
-            .ok()
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(BAND)
-            .div_ceil(output.w.max(1))
-            .min(output.h.max(1))
-            .next_power_of_two();
+        let lines = BAND.div_ceil(output.w.max(1)).min(output.h.max(1)).next_power_of_two();
         let mut plan =
             Self { convs, kinds, count, lines, strips: [None; LONGEST], staged: [0; 2], staged_at: 0, scratch: 0 };
         // Lines of a band, from the last layer to the first.
         let mut band = lines;
         for index in (0..count).rev() {
             let conv = &convs[index];
-            let waits = index > 0 || kinds[0] == Kind::Depthwise && conv.stride[1] == 1 && conv.input.w < NARROW;
+            let waits = index > 0
+                || kinds[0] == Kind::Depthwise
+                    && conv.stride[1] == 1
+                    && conv.input.w < NARROW
+                    && !depthwise::is_bare(conv);
             let ring = match kinds[index] {
                 Kind::Depthwise => {
                     band = (band - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;
-                    crate::depthwise::ring(conv, band)
+                    depthwise::ring(conv, band)
                 }
                 Kind::Pointwise => Ring::dense(band, conv.input.h, conv.input.w),
                 Kind::Pixels => {

@@ -2,7 +2,7 @@
 
 use super::rows::Rows;
 use crate::act::Ending;
-use crate::isa::{Isa, Vector, prefetch};
+use crate::isa::{Isa, Kernel, Vector, prefetch};
 use crate::layout::LANES;
 use std::ops::Range;
 
@@ -96,22 +96,29 @@ impl Filter {
     #[inline(always)]
     pub(crate) unsafe fn run<I: Isa>(&self, isa: I, rows: &Rows, y: isize, sink: &Sink) {
         let meets = self.meets(y, rows.height);
-        let inside = self.inside.0..self.inside.1;
-        let task = Task { filter: self, rows, y: y + self.y0, meets, sink };
-        // SAFETY: by the caller's promise; the tiles read only columns inside.
-        unsafe {
-            for x in (0..inside.start).chain(inside.end..sink.count) {
-                task.edge(isa, x);
-            }
-            match (self.cols, self.x_step, self.stride) {
-                (3, 1, 1) => task.tiles::<I, 3, 1>(isa, inside),
-                (3, 1, 2) => task.tiles::<I, 3, 2>(isa, inside),
-                (5, 1, 1) => task.tiles::<I, 5, 1>(isa, inside),
-                (5, 1, 2) => task.tiles::<I, 5, 2>(isa, inside),
-                _ => task.tiles::<I, 0, 0>(isa, inside),
-            }
-        }
+        // Apart, because the tiles of all kernels are much code.
+        isa.apart(Task { filter: self, rows, y: y + self.y0, meets, sink });
     }
+
+    /// Columns that lack for the taps of the first and of the last of `count` results, of which there is one at least.
+    #[inline(always)]
+    fn lacks(&self, rows: &Rows, count: usize) -> [usize; 2] {
+        let left = (-(rows.left as isize) - self.x0).max(0) as usize;
+        let last = ((count - 1) * self.stride + (self.cols - 1) * self.x_step) as isize + self.x0;
+        [left, (last + 1 - (rows.width + rows.right) as isize).max(0) as usize]
+    }
+}
+
+/// Whether a row of `count` results is cut into whole tiles for a dense filter where so many columns lack at its ends:
+/// without copies of rows between columns of zeros, that is.
+pub(crate) fn keeps_to_tiles(cols: usize, stride: usize, lacks: [usize; 2], count: usize) -> bool {
+    let half = cols / 2;
+    let known = match stride {
+        1 => lacks == [half; 2],
+        2 => lacks == [half, half - 1] || lacks == [half - 1, half],
+        _ => false,
+    };
+    matches!(cols, 3 | 5) && (known || stride <= 2 && lacks == [0, 0]) && (count % 8 == 0 || count % 7 == 0)
 }
 
 /// Which of the positions `start + i·step`, `i < count`, lie in `0..end`, as a range of `i`.
@@ -136,7 +143,104 @@ struct Task<'a> {
     sink: &'a Sink,
 }
 
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let (filter, count) = (self.filter, self.sink.count);
+        let dense = filter.x_step == 1 && count > 0;
+        // SAFETY: by the promise of `Filter::run`, which alone makes tasks; rows, columns and results are those it names.
+        unsafe {
+            let done = dense
+                && match (filter.cols, filter.stride, filter.lacks(self.rows, count)) {
+                    (3, 1, [0, 0]) => self.whole::<I, 3, 1, 0, 0>(isa),
+                    (3, 1, [1, 1]) => self.whole::<I, 3, 1, 1, 1>(isa),
+                    (3, 2, [0, 0]) => self.whole::<I, 3, 2, 0, 0>(isa),
+                    (3, 2, [1, 0]) => self.whole::<I, 3, 2, 1, 0>(isa),
+                    (3, 2, [0, 1]) => self.whole::<I, 3, 2, 0, 1>(isa),
+                    (5, 1, [0, 0]) => self.whole::<I, 5, 1, 0, 0>(isa),
+                    (5, 1, [2, 2]) => self.whole::<I, 5, 1, 2, 2>(isa),
+                    (5, 2, [0, 0]) => self.whole::<I, 5, 2, 0, 0>(isa),
+                    (5, 2, [2, 1]) => self.whole::<I, 5, 2, 2, 1>(isa),
+                    (5, 2, [1, 2]) => self.whole::<I, 5, 2, 1, 2>(isa),
+                    _ => false,
+                };
+            debug_assert!(!done || keeps_to_tiles(filter.cols, filter.stride, filter.lacks(self.rows, count), count));
+            if done {
+                return;
+            }
+            let inside = filter.inside.0..filter.inside.1;
+            for x in (0..inside.start).chain(inside.end..count) {
+                self.edge(isa, x);
+            }
+            match (filter.cols, filter.x_step, filter.stride) {
+                (3, 1, 1) => self.tiles::<I, 3, 1>(isa, inside),
+                (3, 1, 2) => self.tiles::<I, 3, 2>(isa, inside),
+                (5, 1, 1) => self.tiles::<I, 5, 1>(isa, inside),
+                (5, 1, 2) => self.tiles::<I, 5, 2>(isa, inside),
+                _ => self.tiles::<I, 0, 0>(isa, inside),
+            }
+        }
+    }
+}
+
 impl Task<'_> {
+    /// All results, if they are a multiple of seven or eight, as those of most networks. `LEFT` and `RIGHT` columns
+    /// lack for the taps of the first and of the last. Returns whether it was so.
+    ///
+    /// # Safety
+    /// As [`Filter::run`].
+    #[inline(always)]
+    unsafe fn whole<I: Isa, const COLS: usize, const STRIDE: usize, const LEFT: usize, const RIGHT: usize>(
+        &self,
+        isa: I,
+    ) -> bool {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match self.sink.count {
+                // More multiply-adds than in 14 times 3 the compiler would not write out.
+                count if const { I::TILE_ROWS > 16 && COLS == 3 } && count % 14 == 0 => {
+                    self.cut::<I, COLS, STRIDE, LEFT, RIGHT, 14>(isa);
+                }
+                count if count % 8 == 0 => self.cut::<I, COLS, STRIDE, LEFT, RIGHT, 8>(isa),
+                count if count % 7 == 0 => self.cut::<I, COLS, STRIDE, LEFT, RIGHT, 7>(isa),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// All results, in tiles of `T`, which divides their number.
+    ///
+    /// # Safety
+    /// As [`Task::whole`].
+    #[inline(always)]
+    unsafe fn cut<
+        I: Isa,
+        const COLS: usize,
+        const STRIDE: usize,
+        const LEFT: usize,
+        const RIGHT: usize,
+        const T: usize,
+    >(
+        &self,
+        isa: I,
+    ) {
+        let count = self.sink.count;
+        // SAFETY: by the caller's promise; only the first tile and the last lack columns.
+        unsafe {
+            if count == T {
+                return self.tile::<I, COLS, STRIDE, LEFT, RIGHT, T>(isa, 0);
+            }
+            self.tile::<I, COLS, STRIDE, LEFT, 0, T>(isa, 0);
+            for x in (T..count - T).step_by(T) {
+                self.tile::<I, COLS, STRIDE, 0, 0, T>(isa, x);
+            }
+            self.tile::<I, COLS, STRIDE, 0, RIGHT, T>(isa, count - T);
+        }
+    }
+
     /// The results `inside`, in tiles of several columns.
     ///
     /// # Safety
@@ -146,45 +250,44 @@ impl Task<'_> {
         let Range { start: mut x, end } = inside.clone();
         // SAFETY: by the caller's promise.
         unsafe {
-            // The widths of networks for pictures of 224 pixels are multiples of seven.
-            if const { I::TILE_ROWS > 16 } && (end - x) % 14 == 0 {
-                while x < end {
-                    self.tile::<I, COLS, STRIDE, 14>(isa, x);
-                    x += 14;
-                }
-            }
-            if (end - x) % 7 == 0 {
-                while x < end {
-                    self.tile::<I, COLS, STRIDE, 7>(isa, x);
-                    x += 7;
-                }
-            }
             while x + 8 <= end {
-                self.tile::<I, COLS, STRIDE, 8>(isa, x);
+                self.tile::<I, COLS, STRIDE, 0, 0, 8>(isa, x);
                 x += 8;
             }
             if x < end && end >= inside.start + 8 && !self.sink.add {
                 // Some results once more, and to the same place, are cheaper than the last few one by one.
-                self.tile::<I, COLS, STRIDE, 8>(isa, end - 8);
+                self.tile::<I, COLS, STRIDE, 0, 0, 8>(isa, end - 8);
                 x = end;
             }
             if x + 4 <= end {
-                self.tile::<I, COLS, STRIDE, 4>(isa, x);
+                self.tile::<I, COLS, STRIDE, 0, 0, 4>(isa, x);
                 x += 4;
             }
             while x < end {
-                self.tile::<I, COLS, STRIDE, 1>(isa, x);
+                self.tile::<I, COLS, STRIDE, 0, 0, 1>(isa, x);
                 x += 1;
             }
         }
     }
 
-    /// Results `x..x + T`. `COLS` and `STRIDE` are the filter's (its taps being adjacent), or 0.
+    /// Results `x..x + T`. `COLS` and `STRIDE` are the filter's (its taps being adjacent), or 0. `LEFT` and `RIGHT`
+    /// columns lack for the taps of the first and of the last of them.
     ///
     /// # Safety
-    /// As [`Task::tiles`].
+    /// As [`Filter::run`]; all other columns are there.
     #[inline(always)]
-    unsafe fn tile<I: Isa, const COLS: usize, const STRIDE: usize, const T: usize>(&self, isa: I, x: usize) {
+    unsafe fn tile<
+        I: Isa,
+        const COLS: usize,
+        const STRIDE: usize,
+        const LEFT: usize,
+        const RIGHT: usize,
+        const T: usize,
+    >(
+        &self,
+        isa: I,
+        x: usize,
+    ) {
         let filter = self.filter;
         self.sink.ahead.fetch(x, T);
         let mut lane = 0;
@@ -195,7 +298,8 @@ impl Task<'_> {
                 for i in self.meets.clone() {
                     let row = self.rows.at((self.y + (i * filter.y_step) as isize) as usize);
                     let stride = if STRIDE == 0 { filter.stride } else { STRIDE };
-                    let from = row.offset(((x * stride) as isize + filter.x0) * LANES as isize + lane as isize);
+                    let from =
+                        row.wrapping_offset(((x * stride) as isize + filter.x0) * LANES as isize + lane as isize);
                     let weights = filter.weights.offset(i as isize * filter.weight_row + lane as isize);
                     if COLS == 0 {
                         for j in 0..filter.cols {
@@ -215,16 +319,17 @@ impl Task<'_> {
                         // loads once what neighbours share.
                         for (t, sum) in sums.iter_mut().enumerate() {
                             for (j, tap) in taps.iter().enumerate() {
-                                let value = I::Reg::load(isa, from.add((t * STRIDE + j) * LANES));
-                                *sum = value.mul_add(isa, *tap, *sum);
+                                let column = t * STRIDE + j;
+                                if column >= LEFT && column + RIGHT <= (T - 1) * STRIDE + COLS - 1 {
+                                    let value = I::Reg::load(isa, from.wrapping_add(column * LANES));
+                                    *sum = value.mul_add(isa, *tap, *sum);
+                                }
                             }
                         }
                     }
                 }
                 self.sink.ending.apply(isa, &mut sums);
-                for (t, sum) in sums.into_iter().enumerate() {
-                    self.put(isa, x + t, lane, sum);
-                }
+                self.put(isa, x, lane, sums);
             }
             lane += I::Reg::WIDTH;
         }
@@ -256,28 +361,36 @@ impl Task<'_> {
                 }
                 let mut sums = [sum];
                 self.sink.ending.apply(isa, &mut sums);
-                self.put(isa, x, lane, sums[0]);
+                self.put(isa, x, lane, sums);
             }
             lane += I::Reg::WIDTH;
         }
     }
 
-    /// Stores lanes `lane..` of result `x`.
+    /// Stores lanes `lane..` of the results from `x` on.
     ///
     /// # Safety
     /// As [`Filter::run`].
     #[inline(always)]
-    unsafe fn put<I: Isa>(&self, isa: I, x: usize, lane: usize, sum: I::Reg) {
+    unsafe fn put<I: Isa, const T: usize>(&self, isa: I, x: usize, lane: usize, mut sums: [I::Reg; T]) {
         let sink = self.sink;
-        // SAFETY: result `x` is valid by the caller's promise.
+        let step = sink.step * LANES;
+        // SAFETY: results from `x` on are valid by the caller's promise.
         unsafe {
-            let to = sink.to.add(x * sink.step * LANES + lane);
+            let to = sink.to.add(x * step + lane);
             if sink.add {
-                sum.add(isa, I::Reg::load(isa, to)).store(isa, to);
-            } else if sink.stream {
-                sum.stream(isa, to);
+                for (t, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add(isa, I::Reg::load(isa, to.add(t * step)));
+                }
+            }
+            if sink.stream {
+                for (t, sum) in sums.into_iter().enumerate() {
+                    sum.stream(isa, to.add(t * step));
+                }
             } else {
-                sum.store(isa, to);
+                for (t, sum) in sums.into_iter().enumerate() {
+                    sum.store(isa, to.add(t * step));
+                }
             }
         }
     }

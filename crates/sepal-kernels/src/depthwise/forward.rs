@@ -1,7 +1,7 @@
 //! Forward: a filter over one plane, with norm and activation of the input applied on the way in and
 //! bias, addition, activation and statistics on the way out.
 
-use super::filter::{Ahead, Filter, Sink};
+use super::filter::{Ahead, Filter, Sink, keeps_to_tiles};
 use super::rows::{Ring, Rows};
 use crate::act::{Act, Ending};
 use crate::exec::{Exec, Shared};
@@ -29,11 +29,26 @@ fn row_ring(conv: &Conv) -> Ring {
     ring(conv, reach + conv.stride[0].min(reach + 1))
 }
 
-/// A ring of `live` input rows, with as many columns of zeros beside them as the filter reads.
-pub(crate) fn ring(conv: &Conv, live: usize) -> Ring {
+/// Columns of zeros that a filter reads beside its input.
+fn borders(conv: &Conv) -> [usize; 2] {
     let ([_, kw], [_, sx], [_, left], [_, dx]) = (conv.kernel, conv.stride, conv.padding, conv.dilation);
     let last = (conv.output.w.max(1) - 1) * sx + (kw - 1) * dx;
-    let right = (last + 1).saturating_sub(left + conv.input.w);
+    [left, (last + 1).saturating_sub(left + conv.input.w)]
+}
+
+/// Whether the filter's rows are best read without borders.
+pub(crate) fn is_bare(conv: &Conv) -> bool {
+    conv.dilation[1] == 1 && keeps_to_tiles(conv.kernel[1], conv.stride[1], borders(conv), conv.output.w)
+}
+
+/// A ring of `live` input rows, with as many columns of zeros beside them as the filter reads, or none if it is better
+/// off without.
+pub(crate) fn ring(conv: &Conv, live: usize) -> Ring {
+    // Rows a multiple of 4 KiB apart would share cache sets.
+    if is_bare(conv) && conv.input.w % 64 != 0 {
+        return Ring::dense(live, conv.input.h, conv.input.w);
+    }
+    let [left, right] = borders(conv);
     Ring::new(live, conv.input.h, conv.input.w, left, right)
 }
 
@@ -101,7 +116,7 @@ impl Kernel for Item<'_> {
         let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
         let transform = of.x.transform(isa, block);
         // In narrow pictures, columns without all their taps would take more time than copies with borders.
-        let narrow = of.conv.stride[1] == 1 && input.w < NARROW;
+        let narrow = of.conv.stride[1] == 1 && input.w < NARROW && !is_bare(of.conv);
         let staged = narrow || !of.x.is_plain();
         let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
         let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);

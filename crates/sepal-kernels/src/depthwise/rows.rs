@@ -117,6 +117,12 @@ impl Rows {
         Self { base: self.base.wrapping_add(floats), ..self }
     }
 
+    /// Rows from row `y` on that follow each other in a ring.
+    #[inline(always)]
+    pub(crate) fn following(&self, y: usize) -> usize {
+        (self.mask - (y & self.mask)).saturating_add(1)
+    }
+
     /// Column 0 of row `y`, which must be below `height`.
     #[inline(always)]
     pub(crate) fn at(&self, y: usize) -> *mut f32 {
