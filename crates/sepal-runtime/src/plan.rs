@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sepal_graph::rewrites::fold_norms;
-use sepal_graph::{Model, Shape};
+use sepal_graph::rewrites::{fold_norms, merge_parallel};
+use sepal_graph::{Graph, Model, Op, Shape};
 use sepal_kernels::{Buffer, Exec, Level};
 
 use crate::boundary::Boundary;
@@ -77,7 +77,7 @@ impl Memory {
     }
 }
 
-/// Compiles a model: folds norms, fuses activations and residual sums into the convolutions
+/// Compiles a model: folds norms, merges parallel convolutions, fuses activations and residual sums into the convolutions
 /// before them, packs weights and plans the memory of all activations.
 ///
 /// The plan computes what the model computes in evaluation, to rounding. That weights are finite
@@ -93,7 +93,12 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
     }
     let input_shape = model.graph.input_shape()?.clone();
     let output_shape = model.graph.output_shape()?;
-    let mut program = lower(fold_norms(model)?)?;
+    let mut folded = fold_norms(model)?;
+    // Asked first, because a rewrite copies the weights.
+    if has_parallel(&folded.graph) {
+        folded = merge_parallel(&folded)?;
+    }
+    let mut program = lower(folded)?;
     let output_path = program.values[program.output].path.clone();
     passes::run(&mut program);
 
@@ -121,6 +126,18 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
         shapes,
         arena,
         constants: constants.fill(level),
+    })
+}
+
+/// Whether there are convolutions of one value that are added to each other.
+fn has_parallel(graph: &Graph) -> bool {
+    let reads = |id| match graph.node(id) {
+        Some(node) if matches!(node.op, Op::Conv2d(_)) => node.inputs.first().copied(),
+        _ => None,
+    };
+    graph.iter().any(|(_, node)| match (&node.op, &node.inputs[..]) {
+        (Op::Add(_), [a, b]) => a != b && reads(*a).is_some() && reads(*a) == reads(*b),
+        _ => false,
     })
 }
 

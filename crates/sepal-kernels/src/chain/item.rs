@@ -238,6 +238,7 @@ impl Run<'_> {
                 step: 1,
                 count: width,
                 bias,
+                plus: None,
                 ending,
                 add: false,
                 stream: false,

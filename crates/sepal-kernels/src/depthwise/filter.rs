@@ -29,7 +29,7 @@ pub(crate) struct Filter {
     pub(crate) inside: (usize, usize),
 }
 
-/// Where a row of results goes and what happens on the way: `ending(result + bias)`.
+/// Where a row of results goes and what happens on the way: `ending(result + bias + plus)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Sink {
     /// The first result, and the pixels from one result to the next.
@@ -39,6 +39,8 @@ pub(crate) struct Sink {
     pub(crate) count: usize,
     /// Sixteen floats.
     pub(crate) bias: *const f32,
+    /// A row to add, if any: as many pixels as there are results, one after the other.
+    pub(crate) plus: Option<*const f32>,
     pub(crate) ending: Ending,
     /// Whether results are added to what is there.
     pub(crate) add: bool,
@@ -118,7 +120,7 @@ pub(crate) fn keeps_to_tiles(cols: usize, stride: usize, lacks: [usize; 2], coun
         2 => lacks == [half, half - 1] || lacks == [half - 1, half],
         _ => false,
     };
-    matches!(cols, 3 | 5) && (known || stride <= 2 && lacks == [0, 0]) && (count % 8 == 0 || count % 7 == 0)
+    matches!(cols, 3 | 5 | 7) && (known || stride <= 2 && lacks == [0, 0]) && (count % 8 == 0 || count % 7 == 0)
 }
 
 /// Which of the positions `start + i·step`, `i < count`, lie in `0..end`, as a range of `i`.
@@ -164,6 +166,11 @@ impl Kernel for Task<'_> {
                     (5, 2, [0, 0]) => self.whole::<I, 5, 2, 0, 0>(isa),
                     (5, 2, [2, 1]) => self.whole::<I, 5, 2, 2, 1>(isa),
                     (5, 2, [1, 2]) => self.whole::<I, 5, 2, 1, 2>(isa),
+                    (7, 1, [0, 0]) => self.whole::<I, 7, 1, 0, 0>(isa),
+                    (7, 1, [3, 3]) => self.whole::<I, 7, 1, 3, 3>(isa),
+                    (7, 2, [0, 0]) => self.whole::<I, 7, 2, 0, 0>(isa),
+                    (7, 2, [3, 2]) => self.whole::<I, 7, 2, 3, 2>(isa),
+                    (7, 2, [2, 3]) => self.whole::<I, 7, 2, 2, 3>(isa),
                     _ => false,
                 };
             debug_assert!(!done || keeps_to_tiles(filter.cols, filter.stride, filter.lacks(self.rows, count), count));
@@ -179,6 +186,7 @@ impl Kernel for Task<'_> {
                 (3, 1, 2) => self.tiles::<I, 3, 2>(isa, inside),
                 (5, 1, 1) => self.tiles::<I, 5, 1>(isa, inside),
                 (5, 1, 2) => self.tiles::<I, 5, 2>(isa, inside),
+                (7, 1, 1) => self.tiles::<I, 7, 1>(isa, inside),
                 _ => self.tiles::<I, 0, 0>(isa, inside),
             }
         }
@@ -328,7 +336,6 @@ impl Task<'_> {
                         }
                     }
                 }
-                self.sink.ending.apply(isa, &mut sums);
                 self.put(isa, x, lane, sums);
             }
             lane += I::Reg::WIDTH;
@@ -359,15 +366,14 @@ impl Task<'_> {
                         sum = I::Reg::load(isa, row.offset(at)).mul_add(isa, weight, sum);
                     }
                 }
-                let mut sums = [sum];
-                self.sink.ending.apply(isa, &mut sums);
+                let sums = [sum];
                 self.put(isa, x, lane, sums);
             }
             lane += I::Reg::WIDTH;
         }
     }
 
-    /// Stores lanes `lane..` of the results from `x` on.
+    /// Finishes and stores lanes `lane..` of the results from `x` on.
     ///
     /// # Safety
     /// As [`Filter::run`].
@@ -378,6 +384,12 @@ impl Task<'_> {
         // SAFETY: results from `x` on are valid by the caller's promise.
         unsafe {
             let to = sink.to.add(x * step + lane);
+            if let Some(plus) = sink.plus {
+                for (t, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add(isa, I::Reg::load(isa, plus.add((x + t) * LANES + lane)));
+                }
+            }
+            sink.ending.apply(isa, &mut sums);
             if sink.add {
                 for (t, sum) in sums.iter_mut().enumerate() {
                     *sum = sum.add(isa, I::Reg::load(isa, to.add(t * step)));

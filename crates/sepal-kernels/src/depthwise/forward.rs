@@ -122,7 +122,7 @@ impl Kernel for Item<'_> {
         let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
 
         // A simple activation is applied before the store.
-        let ending = of.epilogue.act.ending().filter(|_| of.epilogue.add.is_none());
+        let ending = of.epilogue.act.ending();
         let direct = ending.is_some() && !of.stream;
         let act = if ending.is_some() { Act::None } else { of.epilogue.act };
         let ending = ending.unwrap_or(Ending::None);
@@ -152,12 +152,16 @@ impl Kernel for Item<'_> {
             let at = to + y * width;
             let out = of.out.at(at, width);
             let results = if direct { out } else { row_memory.as_mut_ptr() };
-            let sink = Sink { to: results, step: 1, count: output.w, bias, ending, add: false, stream: false, ahead };
+            let plus = of.epilogue.add.map(
+                #[inline(always)]
+                |add| add[at..][..width].as_ptr(),
+            );
+            let sink =
+                Sink { to: results, step: 1, count: output.w, bias, plus, ending, add: false, stream: false, ahead };
             // SAFETY: the rows needed were staged or lie in place; results are this item's.
             unsafe { filter.run(isa, &input_rows, top, &sink) }
             if !direct {
-                let add = of.epilogue.add.map(|add| &add[at..][..width]);
-                let row = Row { add, act, block, to: out, width: output.w, stream: of.stream };
+                let row = Row { act, block, to: out, width: output.w, stream: of.stream };
                 // SAFETY: this item's row of the output; streamed outputs are aligned.
                 unsafe { row.finish(isa, row_memory.as_mut_ptr()) }
             }
@@ -247,7 +251,6 @@ pub(super) unsafe fn stage<I: Isa>(isa: I, transform: &Transform<'_, I>, from: &
 
 /// What is left to do with a row of results.
 struct Row<'a> {
-    add: Option<&'a [f32]>,
     act: Act<'a>,
     block: usize,
     to: *mut f32,
@@ -256,7 +259,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Adds, activates and stores the results at `from`, and leaves them there too.
+    /// Activates and stores the results at `from`, and leaves them there too.
     ///
     /// # Safety
     /// `from` and `to` are valid for the row, `to` aligned if it is streamed to.
@@ -264,7 +267,7 @@ impl Row<'_> {
     unsafe fn finish<I: Isa>(&self, isa: I, from: *mut f32) {
         // SAFETY: by the caller's promise.
         unsafe {
-            if self.add.is_none() && self.act == Act::None {
+            if self.act == Act::None {
                 for x in 0..self.width {
                     self.put(isa, x, I::Block::load(isa, from.add(x * LANES)));
                 }
@@ -272,11 +275,7 @@ impl Row<'_> {
             }
             for x in 0..self.width {
                 let at = x * LANES;
-                let mut value = I::Block::load(isa, from.add(at));
-                if let Some(add) = self.add {
-                    value = value.add(isa, I::Block::load(isa, add[at..][..LANES].as_ptr()));
-                }
-                let value = self.act.apply(isa, value, self.block);
+                let value = self.act.apply(isa, I::Block::load(isa, from.add(at)), self.block);
                 value.store(isa, from.add(at));
                 self.put(isa, x, value);
             }

@@ -119,6 +119,7 @@ impl<'a> Filters<'a> {
                 step: right,
                 count: self.count(x),
                 bias: ZEROS.as_ptr(),
+                plus: None,
                 ending: Ending::None,
                 add: target.write == Write::Add,
                 stream: target.stream,
