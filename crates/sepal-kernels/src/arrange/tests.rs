@@ -177,7 +177,8 @@ proptest! {
             assert_padded(to_dims, &out);
             let (out, dx) = (nchw(to_dims, &out), nchw(dims, &dx));
             assert_close(&out, &want, 0.0, name);
-            assert_close(&dx, &back, 1e-6, name);
+            // All elements may have gone to one.
+            assert_close(&dx, &back, 1e-5, name);
             vec![out, dx]
         });
     }

@@ -4,12 +4,11 @@ use super::plan::{Kind, Plan};
 use super::{LONGEST, Link};
 use crate::act::Ending;
 use crate::conv::ahead::Ahead;
-use crate::conv::pixels;
-use crate::conv::plan::{Side, staged_plane};
+use crate::conv::plan::Side;
 use crate::conv::tile::{Finish, Left, product};
 use crate::depthwise::{self, Rows, Sink};
 use crate::exec::{Exec, Shared};
-use crate::geometry::Input;
+use crate::geometry::{Conv, Input};
 use crate::isa::{Isa, Kernel};
 use crate::layout::LANES;
 use std::ops::Range;
@@ -153,7 +152,7 @@ impl Run<'_> {
             // SAFETY: what a layer reads was left by the layers before it, as `ends` has it.
             unsafe {
                 if kind == Kind::Pixels {
-                    self.stage(isa, &lines);
+                    self.stage(&lines);
                 }
                 let follows = index + 1 < plan.count && plan.kinds[index + 1] == Kind::Depthwise;
                 if kind != Kind::Depthwise && follows {
@@ -249,20 +248,31 @@ impl Run<'_> {
         }
     }
 
-    /// Stages the pixels that `lines` of the first layer's result read.
+    /// Copies the lines of the picture that `lines` of the first layer's result read, and zeros around them.
     ///
     /// # Safety
     /// As [`Self::band`].
     #[inline(always)]
-    unsafe fn stage<I: Isa>(&self, isa: I, lines: &Range<usize>) {
+    unsafe fn stage(&self, lines: &Range<usize>) {
         let (plan, Input::Pixels(pictures)) = (self.job.plan, self.job.x) else { return };
-        let conv = &plan.convs[0];
-        let (window, width) = (plan.window(), conv.output.w);
-        for line in lines.clone() {
-            let row = (self.image * conv.output.h + line) * width;
-            let to = self.staged.wrapping_add(line % plan.staged[0] * plan.staged[1]);
-            // SAFETY: as many lines are staged at a time as a band has.
-            unsafe { pixels::stage(isa, pictures, conv.input.c, &window, &(row..row + width), to) }
+        let Conv { input, kernel, stride, padding, .. } = plan.convs[0];
+        let [most, each] = plan.staged;
+        let count = if lines.is_empty() { 0 } else { (lines.len() - 1) * stride[0] + kernel[0] };
+        debug_assert!(count <= most);
+        let before = padding[1] * input.c;
+        let width = (input.w * input.c).min(each.saturating_sub(before));
+        for line in 0..count {
+            // SAFETY: as many lines wait at a time as a band reads.
+            let to = unsafe { std::slice::from_raw_parts_mut(self.staged.add(line * each), each) };
+            let y = (lines.start * stride[0] + line).wrapping_sub(padding[0]);
+            if y >= input.h {
+                to.fill(0.0);
+                continue;
+            }
+            let from = &pictures[(self.image * input.h + y) * input.w * input.c..][..width];
+            to[..before].fill(0.0);
+            to[before..before + width].copy_from_slice(from);
+            to[before + width..].fill(0.0);
         }
     }
 
@@ -289,10 +299,10 @@ impl Run<'_> {
             };
             next += at_once;
             let left = if is_pixels {
-                let plane = staged_plane(width);
+                let each = plan.staged[1];
+                let start = self.staged.wrapping_add((line - lines.start) * conv.stride[0] * each).cast_const();
                 let channels = conv.kernel[1] * conv.input.c;
-                let start = self.staged.wrapping_add(line % plan.staged[0] * plan.staged[1]).cast_const();
-                Left { start, runs: conv.kernel[0], run_stride: channels.div_ceil(LANES) * plane, plane, channels }
+                Left { start, runs: conv.kernel[0], run_stride: each, plane: LANES, channels }
             } else {
                 let start = from.rows.at(line).cast_const();
                 Left { start, runs: 1, run_stride: 0, plane: from.plane, channels: conv.input.c }
@@ -315,7 +325,16 @@ impl Run<'_> {
             };
             let out = to.rows.at(line).wrapping_add(panel * to.plane);
             // SAFETY: the rows read are there, those written are this item's.
-            unsafe { product(isa, left, weights.as_ptr(), finish, rows, out, &mut Ahead::new()) };
+            unsafe {
+                let (weights, ahead) = (weights.as_ptr(), &mut Ahead::new());
+                let step = if is_pixels { conv.stride[1] * conv.input.c } else { LANES };
+                match step {
+                    1 => product::<I, 1>(isa, left, weights, finish, rows, out, ahead),
+                    3 => product::<I, 3>(isa, left, weights, finish, rows, out, ahead),
+                    6 => product::<I, 6>(isa, left, weights, finish, rows, out, ahead),
+                    _ => product::<I, LANES>(isa, left, weights, finish, rows, out, ahead),
+                }
+            };
         }
     }
 }

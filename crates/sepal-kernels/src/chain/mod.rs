@@ -20,12 +20,18 @@ pub const LONGEST: usize = 4;
 /// A layer of a chain.
 #[derive(Clone, Copy)]
 pub struct Link<'a> {
-    /// Its sizes. Depthwise, pointwise, or, as the first layer on pixels, any convolution without groups.
+    /// Its sizes. Depthwise, pointwise, or, as the first layer on pixels, what [`takes_pixels`].
     pub conv: Conv,
     /// From [`depthwise::pack`](crate::depthwise::pack) or [`conv::pack`](crate::conv::pack).
     pub packed: &'a [f32],
     /// Only the last layer may add, and only if it is pointwise. The activation is [simple](crate::Act::is_simple).
     pub epilogue: Epilogue<'a>,
+}
+
+/// Whether a convolution can be the first layer of a chain on pixels: one of a single channel, or of three and a stride
+/// of 1 or 2, without groups or dilation.
+pub fn takes_pixels(conv: &Conv) -> bool {
+    plan::takes_pixels(conv)
 }
 
 /// Floats of scratch that [`forward`] needs on `threads` workers for layers of these sizes, the first of which reads

@@ -1,7 +1,6 @@
 //! How a chain is cut into bands of lines, and where the lines between its layers wait.
 
 use super::LONGEST;
-use crate::conv::plan::{Window, staged_plane};
 use crate::depthwise::{self, NARROW, Ring, needed};
 use crate::geometry::Conv;
 use crate::layout::LANES;
@@ -28,6 +27,11 @@ pub(super) struct Strip {
     pub plane: usize,
 }
 
+/// Whether a convolution has a kernel for pixels: those of a few steps from one result to the next.
+pub(super) fn takes_pixels(conv: &Conv) -> bool {
+    conv.groups == 1 && conv.dilation == [1, 1] && matches!(conv.input.c * conv.stride[1], 1 | 3 | 6)
+}
+
 /// How a chain is cut.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
@@ -38,7 +42,7 @@ pub(super) struct Plan {
     pub lines: usize,
     /// Where what layer `i` reads waits; none where it is read in place.
     pub strips: [Option<Strip>; LONGEST],
-    /// Lines of staged pixels that wait, and the floats of one.
+    /// Lines of pixels that wait, with zeros around them, and the floats of one.
     pub staged: [usize; 2],
     /// First float of the staged pixels.
     pub staged_at: usize,
@@ -56,7 +60,7 @@ impl Plan {
             assert!(index == 0 || layers[index - 1].output == conv.input, "layer {index} reads something else");
             convs[index] = *conv;
             kinds[index] = if index == 0 && pixels {
-                assert!(conv.groups == 1, "groups of pixels: {conv:?}");
+                assert!(takes_pixels(conv), "pixels for {conv:?}");
                 Kind::Pixels
             } else if conv.is_depthwise() {
                 Kind::Depthwise
@@ -85,9 +89,9 @@ impl Plan {
                 }
                 Kind::Pointwise => Ring::dense(band, conv.input.h, conv.input.w),
                 Kind::Pixels => {
-                    // Lines of the result are staged, not lines of the picture.
-                    let [down, across] = [conv.kernel[0], conv.kernel[1] * conv.input.c];
-                    let each = down * across.div_ceil(LANES) * staged_plane(conv.output.w);
+                    let pixels = (conv.output.w.max(1) - 1) * conv.stride[1] + conv.kernel[1];
+                    let each = (pixels * conv.input.c).next_multiple_of(LANES);
+                    band = (band - 1) * conv.stride[0] + conv.kernel[0];
                     plan.staged = [band, each];
                     plan.staged_at = plan.scratch;
                     plan.scratch += band * each;
@@ -127,10 +131,5 @@ impl Plan {
             starts[index - 1] = needed(&self.convs[index], starts[index]).start;
         }
         starts
-    }
-
-    /// The window of the first layer on pixels.
-    pub(super) fn window(&self) -> Window {
-        Window::forward(&self.convs[0])
     }
 }

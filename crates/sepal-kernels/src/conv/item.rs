@@ -200,7 +200,8 @@ impl Part<'_> {
             let mut finish = self.finish(panel, rows, at);
             finish.statistics &= ends;
             // SAFETY: the view and `out` hold the rows, and the slices are long enough.
-            let statistics = unsafe { product(isa, left, weights.as_ptr(), finish, rows.len(), out, ahead) };
+            let statistics =
+                unsafe { product::<I, LANES>(isa, left, weights.as_ptr(), finish, rows.len(), out, ahead) };
             if self.last && !ends {
                 for row in 0..rows.len() {
                     // SAFETY: one of the rows just written.

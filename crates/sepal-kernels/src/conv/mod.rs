@@ -11,7 +11,7 @@
 pub(crate) mod ahead;
 mod item;
 mod pack;
-pub(crate) mod pixels;
+mod pixels;
 pub(crate) mod plan;
 mod stage;
 pub(crate) mod tile;

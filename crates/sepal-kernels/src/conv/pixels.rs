@@ -35,7 +35,7 @@ struct Stage<'a> {
 /// # Safety
 /// `to` holds a staged plane for each line and block.
 #[inline(always)]
-pub(crate) unsafe fn stage<I: Isa>(
+pub(super) unsafe fn stage<I: Isa>(
     isa: I,
     pictures: &[f32],
     channels: usize,

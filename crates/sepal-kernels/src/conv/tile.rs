@@ -5,7 +5,8 @@ use crate::act::Ending;
 use crate::isa::{Isa, Vector};
 use crate::layout::LANES;
 
-/// The left operand of a tile: `runs` times `channels` values per row, in planes `[row][16]`.
+/// The left operand of a tile: `runs` times `channels` values per row, in planes of rows of sixteen values, or of as many as
+/// [`product`] is told.
 #[derive(Clone, Copy)]
 pub(crate) struct Left {
     pub start: *const f32,
@@ -39,23 +40,25 @@ pub(crate) struct Finish {
 /// Origin, sum and sum of squares of rows; see [`crate::norm`].
 pub(crate) type Statistics<V> = [V; 3];
 
-/// Calls `$tile::<I, ROWS>(arguments)` with the constant `ROWS` equal to `$rows`, at most 28 or 16.
+/// Calls `$tile::<I, ROWS, others>(arguments)` with the constant `ROWS` equal to `$rows`, at most 28 or 16.
 macro_rules! with_rows {
-    (28, $rows:expr, $tile:ident $arguments:tt) => {
-        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
+    (28, $rows:expr, $tile:ident [$($other:ident),*] $arguments:tt) => {
+        with_rows!(@ $rows, $tile [$($other),*], $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
             25 26 27 28)
     };
-    (16, $rows:expr, $tile:ident $arguments:tt) => {
-        with_rows!(@ $rows, $tile, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    (16, $rows:expr, $tile:ident [$($other:ident),*] $arguments:tt) => {
+        with_rows!(@ $rows, $tile [$($other),*], $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
     };
-    (@ $rows:expr, $tile:ident, $arguments:tt, $($count:literal)*) => {
+    (@ $rows:expr, $tile:ident $others:tt, $arguments:tt, $($count:literal)*) => {
         match $rows {
             // A constant block, so that tiles too large for the registers are not even compiled.
-            $($count => if const { $count <= I::TILE_ROWS } { with_rows!(! $tile, $count, $arguments) },)*
+            $($count => if const { $count <= I::TILE_ROWS } { with_rows!(! $tile $others, $count, $arguments) },)*
             rows => unreachable!("a tile of {rows} rows"),
         }
     };
-    (! $tile:ident, $count:literal, ($($argument:expr),*)) => { $tile::<I, $count>($($argument),*) };
+    (! $tile:ident [$($other:ident),*], $count:literal, ($($argument:expr),*)) => {
+        $tile::<I, $count, $($other),*>($($argument),*)
+    };
 }
 
 /// `rows` cut into the fewest tiles of at most `most` rows, as equal as can be.
@@ -68,13 +71,14 @@ pub(crate) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, us
     })
 }
 
-/// Rows `0..rows` of `left · weights` into `out`, all `[row][16]`; their statistics, if asked for.
+/// Rows `0..rows` of `left · weights` into `out`, `[row][16]`; their statistics, if asked for. The left operand's rows are
+/// `STEP` floats apart.
 ///
 /// # Safety
 /// Everything `left`, `finish` and `out` point to is valid for `rows` rows, and `weights` holds
 /// sixteen floats for each value of a row. To stream, `out` is aligned to 64 bytes.
 #[inline(always)]
-pub(crate) unsafe fn product<I: Isa>(
+pub(crate) unsafe fn product<I: Isa, const STEP: usize>(
     isa: I,
     left: Left,
     weights: *const f32,
@@ -87,11 +91,11 @@ pub(crate) unsafe fn product<I: Isa>(
     for (row, count) in tiles(rows, I::TILE_ROWS) {
         // SAFETY: these rows are among those promised.
         unsafe {
-            let left = Left { start: left.start.add(row * LANES), ..left };
+            let left = Left { start: left.start.add(row * STEP), ..left };
             let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
             let out = out.add(row * LANES);
             let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
-            with_rows!(28, count, product_tile(isa, left, weights, finish, out, row == 0, &mut statistics, few));
+            with_rows!(28, count, product_tile[STEP](isa, left, weights, finish, out, row == 0, &mut statistics, few));
         }
     }
     statistics
@@ -102,18 +106,23 @@ pub(crate) unsafe fn product<I: Isa>(
 /// # Safety
 /// `from` points into a row that has `ROWS - 1` rows after it, `weights` to sixteen floats.
 #[inline(always)]
-unsafe fn step<I: Isa, const ROWS: usize>(isa: I, sums: &mut [I::Block; ROWS], from: *const f32, weights: *const f32) {
+unsafe fn step<I: Isa, const ROWS: usize, const STEP: usize>(
+    isa: I,
+    sums: &mut [I::Block; ROWS],
+    from: *const f32,
+    weights: *const f32,
+) {
     // SAFETY: as promised.
     unsafe {
         let weight = I::Block::load(isa, weights);
         for (row, sum) in sums.iter_mut().enumerate() {
-            *sum = I::Block::splat(isa, *from.add(row * LANES)).mul_add(isa, weight, *sum);
+            *sum = I::Block::splat(isa, *from.add(row * STEP)).mul_add(isa, weight, *sum);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn product_tile<I: Isa, const ROWS: usize>(
+unsafe fn product_tile<I: Isa, const ROWS: usize, const STEP: usize>(
     isa: I,
     left: Left,
     weights: *const f32,
@@ -139,7 +148,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
                 for _ in 0..LANES / GROUP {
                     few.some();
                     for k in 0..GROUP {
-                        step(isa, &mut sums, from.add(k), weights.add(k * LANES));
+                        step::<I, ROWS, STEP>(isa, &mut sums, from.add(k), weights.add(k * LANES));
                     }
                     from = from.add(GROUP);
                     weights = weights.add(GROUP * LANES);
@@ -147,7 +156,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize>(
                 from = from.add(left.plane - LANES);
             }
             for k in 0..left.channels % LANES {
-                step(isa, &mut sums, from.add(k), weights);
+                step::<I, ROWS, STEP>(isa, &mut sums, from.add(k), weights);
                 weights = weights.add(LANES);
             }
         }
@@ -272,7 +281,7 @@ pub(crate) unsafe fn correlate<I: Isa>(
         unsafe {
             let [x, to] = [x.add(first), to.add(first * LANES).cast_const()];
             let few = ahead.take(rows / GROUP);
-            with_rows!(16, count, correlate_tile(isa, x, dz, rows, to.cast_mut(), accumulate, few));
+            with_rows!(16, count, correlate_tile [] (isa, x, dz, rows, to.cast_mut(), accumulate, few));
         }
     }
 }

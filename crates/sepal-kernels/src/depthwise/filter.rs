@@ -151,7 +151,7 @@ impl Kernel for Task<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let (filter, count) = (self.filter, self.sink.count);
-        let dense = filter.x_step == 1 && count > 0;
+        let dense = filter.x_step == 1 && filter.cols > 0 && count > 0;
         // SAFETY: by the promise of `Filter::run`, which alone makes tasks; rows, columns and results are those it names.
         unsafe {
             let done = dense

@@ -30,18 +30,21 @@ pub(super) fn run(program: &mut Program) {
         if taken[first] || member(&program.steps[first]).is_none() {
             continue;
         }
+        let on_pixels = pixels && program.steps[first].inputs[0] == program.input;
+        let direct =
+            on_pixels && member(&program.steps[first]).is_some_and(|filters| chain::takes_pixels(&filters.conv));
         let mut members = vec![first];
         let mut last = first;
         while let Some(next) = reader[program.steps[last].output].filter(|next| !taken[*next]) {
-            let on_pixels = pixels && program.steps[first].inputs[0] == program.input;
             members.push(next);
-            if !joins(program, last, next, on_pixels && last == first) || !fits(program, &members, on_pixels) {
+            if !joins(program, last, next, direct && last == first) || !fits(program, &members, direct) {
                 members.pop();
                 break;
             }
             last = next;
         }
-        if members.len() > 1 {
+        // A first layer on pixels has its kernel there, too.
+        if members.len() > 1 || direct {
             members.iter().for_each(|member| taken[*member] = true);
             join(program, &members);
         }
