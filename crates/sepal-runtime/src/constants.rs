@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use sepal_kernels::conv::strassen;
 use sepal_kernels::pool::Serial;
 use sepal_kernels::{Buffer, Conv, Dims, Exec, LANES, Level, conv, depthwise, from_nchw};
 
@@ -15,6 +16,8 @@ pub(crate) struct Constants {
 enum Part {
     /// Weights to be packed for the general kernels.
     Conv(Conv, Vec<f32>),
+    /// Weights to be packed for Strassen's algorithm.
+    Strassen(Conv, Vec<f32>),
     /// Weights to be packed for transposed convolutions.
     Transposed(Conv, Vec<f32>),
     /// Weights to be packed for the depthwise kernels.
@@ -29,6 +32,11 @@ impl Constants {
     /// Place for the packed weights of a convolution.
     pub(crate) fn conv(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
         self.push(conv::packed_len(&geometry), Part::Conv(geometry, weight))
+    }
+
+    /// Place for the packed weights of a convolution by Strassen's algorithm.
+    pub(crate) fn strassen(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
+        self.push(strassen::packed_len(&geometry), Part::Strassen(geometry, weight))
     }
 
     /// Place for the packed weights of a depthwise convolution.
@@ -67,6 +75,7 @@ impl Constants {
             let to = &mut buffer[range];
             match part {
                 Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
+                Part::Strassen(geometry, weight) => strassen::pack(exec, &geometry, &weight, to),
                 Part::Transposed(geometry, weight) => conv::pack_back(exec, &geometry, &weight, to),
                 Part::Map(dims, values) => from_nchw(dims, &values, to),
                 Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),

@@ -62,7 +62,9 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
 
 fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
     let (macs, weights) = match &step.task {
-        Task::Conv(filters) | Task::Depthwise(filters) => (filters.conv.macs(), filters.packed.len()),
+        Task::Conv(filters) | Task::Strassen(filters) | Task::Depthwise(filters) => {
+            (filters.conv.macs(), filters.packed.len())
+        }
         Task::Chain(links) => {
             (links.iter().map(|link| link.conv.macs()).sum(), links.iter().map(|link| link.packed.len()).sum())
         }
@@ -99,6 +101,7 @@ fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
 fn kind(task: &Task) -> String {
     match task {
         Task::Conv(filters) => convolution("conv", filters),
+        Task::Strassen(filters) => convolution("Strassen conv", filters),
         Task::Depthwise(filters) => convolution("depthwise", filters),
         Task::Chain(links) => {
             let name = |link: &Filters| if link.is_depthwise() { "depthwise" } else { "conv" };

@@ -314,14 +314,12 @@ impl Run<'_> {
                     #[inline(always)]
                     |bias| bias[panel * LANES..][..LANES].as_ptr(),
                 ),
-                accumulate: false,
                 add: link.epilogue.add.map(
                     #[inline(always)]
                     |add| add[at..][..rows * LANES].as_ptr(),
                 ),
                 ending: link.epilogue.act.ending().unwrap_or(Ending::None),
-                stream: false,
-                statistics: false,
+                ..Finish::STORE
             };
             let out = to.rows.at(line).wrapping_add(panel * to.plane);
             // SAFETY: the rows read are there, those written are this item's.

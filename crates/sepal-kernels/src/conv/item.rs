@@ -187,7 +187,7 @@ impl Part<'_> {
                 let step = job.cuts.side.offset(1);
                 // The last of the panels is there, too.
                 let _ = self.operands(panels.start + ABREAST - 1);
-                let finish = self.finish(panels.start, rows, at);
+                let finish = self.finish(panels.start, rows, at, out);
                 // SAFETY: the view and `out` hold the row, and the slices are long enough.
                 unsafe { row_product(isa, left, weights.as_ptr(), step, finish, out, job.into.plane()) };
                 panels.start += ABREAST;
@@ -197,7 +197,7 @@ impl Part<'_> {
             let at = panel * job.into.plane() + rows.start * LANES;
             let out = if whole { job.out.at(at, rows.len() * LANES) } else { scattered.as_mut_ptr() };
             let (left, weights) = self.operands(panel);
-            let mut finish = self.finish(panel, rows, at);
+            let mut finish = self.finish(panel, rows, at, out);
             finish.statistics &= ends;
             // SAFETY: the view and `out` hold the rows, and the slices are long enough.
             let statistics =
@@ -256,15 +256,17 @@ impl Part<'_> {
         (left, &weights[..left.runs * left.channels * LANES])
     }
 
-    /// What happens to the rows of a panel, which begin at `at` of the result.
+    /// What happens to the rows of a panel, which begin at `at` of the result and are stored to `out`.
     #[inline(always)]
-    fn finish(&self, panel: usize, rows: &Range<usize>, at: usize) -> Finish {
+    fn finish(&self, panel: usize, rows: &Range<usize>, at: usize, out: *const f32) -> Finish {
         let Self { job, first, last, .. } = *self;
         let Epilogue { bias, add, act } = job.epilogue;
         let ending = act.ending();
+        let accumulate = job.cuts.window.is_whole() && (!first || job.write == Write::Add);
         Finish {
             bias: bias.filter(|_| first).map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
-            accumulate: job.cuts.window.is_whole() && (!first || job.write == Write::Add),
+            also: None,
+            partial: accumulate.then_some(out),
             add: add.filter(|_| last).map(|add| add[at..][..rows.len() * LANES].as_ptr()),
             ending: ending.filter(|_| last).unwrap_or(Ending::None),
             stream: self.streams && first && last && ending.is_some(),

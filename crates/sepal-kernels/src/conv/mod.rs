@@ -14,6 +14,7 @@ mod pack;
 mod pixels;
 pub(crate) mod plan;
 mod stage;
+pub mod strassen;
 pub(crate) mod tile;
 pub mod transposed;
 mod weight;

@@ -21,13 +21,15 @@ pub(crate) struct Left {
 /// Terms of a sum that are written out one after the other, with prefetches between such groups.
 const GROUP: usize = 4;
 
-/// What happens to the sums of a tile before they are stored: `ending(bias + sum + stored + add)`.
+/// What happens to the sums of a tile before they are stored: `ending(bias + sum + partial + add)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish {
     /// Sixteen floats.
     pub bias: Option<*const f32>,
-    /// Whether what is stored already is a part of the sum.
-    pub accumulate: bool,
+    /// A result of its own: the sums, with the bias, and these rows, stored to those.
+    pub also: Option<(*const f32, *mut f32)>,
+    /// Rows that are a part of the sum; they may be those of the result.
+    pub partial: Option<*const f32>,
     /// Rows like those of the result.
     pub add: Option<*const f32>,
     pub ending: Ending,
@@ -35,6 +37,31 @@ pub(crate) struct Finish {
     pub stream: bool,
     /// Whether to take statistics.
     pub statistics: bool,
+}
+
+impl Finish {
+    /// The sums as they are.
+    pub(crate) const STORE: Self = Self {
+        bias: None,
+        also: None,
+        partial: None,
+        add: None,
+        ending: Ending::None,
+        stream: false,
+        statistics: false,
+    };
+
+    /// The same for the rows from `row` on.
+    #[inline(always)]
+    fn from_row(self, row: usize) -> Self {
+        let at = row * LANES;
+        Self {
+            also: self.also.map(|(from, to)| (from.wrapping_add(at), to.wrapping_add(at))),
+            partial: self.partial.map(|rows| rows.wrapping_add(at)),
+            add: self.add.map(|rows| rows.wrapping_add(at)),
+            ..self
+        }
+    }
 }
 
 /// Origin, sum and sum of squares of rows; see [`crate::norm`].
@@ -92,7 +119,7 @@ pub(crate) unsafe fn product<I: Isa, const STEP: usize>(
         // SAFETY: these rows are among those promised.
         unsafe {
             let left = Left { start: left.start.add(row * STEP), ..left };
-            let finish = Finish { add: finish.add.map(|add| add.add(row * LANES)), ..finish };
+            let finish = finish.from_row(row);
             let out = out.add(row * LANES);
             let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
             with_rows!(28, count, product_tile[STEP](isa, left, weights, finish, out, row == 0, &mut statistics, few));
@@ -190,9 +217,14 @@ unsafe fn end<I: Isa, const SUMS: usize>(
 ) {
     // SAFETY: as promised.
     unsafe {
-        if finish.accumulate {
+        if let Some((from, to)) = finish.also {
+            for (index, sum) in sums.iter().enumerate() {
+                sum.add(isa, I::Block::load(isa, from.add(index * step))).store(isa, to.add(index * step));
+            }
+        }
+        if let Some(partial) = finish.partial {
             for (index, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(isa, I::Block::load(isa, out.add(index * step)));
+                *sum = sum.add(isa, I::Block::load(isa, partial.add(index * step)));
             }
         }
         if let Some(add) = finish.add {

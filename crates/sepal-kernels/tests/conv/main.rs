@@ -3,6 +3,7 @@
 mod backward;
 mod forward;
 mod naive;
+mod strassen;
 mod transposed;
 
 use proptest::prelude::*;

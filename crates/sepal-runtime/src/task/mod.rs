@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use sepal_graph::Activation;
 use sepal_kernels::arrange::{Gather, Taps};
+use sepal_kernels::conv::strassen;
 use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::{Act, Conv, Dims, Epilogue, chain, conv, depthwise};
@@ -48,6 +49,8 @@ impl Place {
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
     Conv(Filters),
+    /// A pointwise convolution by Strassen's algorithm.
+    Strassen(Filters),
     Depthwise(Filters),
     Chain(Vec<Filters>),
     Transposed {
@@ -109,10 +112,19 @@ impl Activate {
 }
 
 impl Filters {
+    /// For the general kernels, or the depthwise ones.
     fn new(filters: ir::Filters, constants: &mut Constants) -> Self {
-        let depthwise = filters.is_depthwise();
+        let pack = if filters.is_depthwise() { Constants::depthwise } else { Constants::conv };
+        Self::packed_by(pack, filters, constants)
+    }
+
+    fn packed_by(
+        pack: fn(&mut Constants, Conv, Vec<f32>) -> Range<usize>,
+        filters: ir::Filters,
+        constants: &mut Constants,
+    ) -> Self {
         let ir::Filters { conv, weight, bias, add, act } = filters;
-        let packed = if depthwise { constants.depthwise(conv, weight) } else { constants.conv(conv, weight) };
+        let packed = pack(constants, conv, weight);
         let bias = bias.map(|bias| constants.channels(bias));
         Self { conv, packed, bias, add, act: Activate::new(act, constants) }
     }
@@ -152,9 +164,13 @@ impl Task {
         Some(match kind {
             ir::Kind::Identity => return None,
             ir::Kind::Conv(filters) => {
-                let depthwise = filters.is_depthwise();
-                let filters = Filters::new(filters, constants);
-                if depthwise { Self::Depthwise(filters) } else { Self::Conv(filters) }
+                if strassen::applies(&filters.conv) {
+                    Self::Strassen(Filters::packed_by(Constants::strassen, filters, constants))
+                } else if filters.is_depthwise() {
+                    Self::Depthwise(Filters::new(filters, constants))
+                } else {
+                    Self::Conv(Filters::new(filters, constants))
+                }
             }
             ir::Kind::Chain(links) => {
                 Self::Chain(links.into_iter().map(|filters| Filters::new(filters, constants)).collect())
@@ -187,6 +203,7 @@ impl Task {
     pub(crate) fn scratch(&self, group: usize, pixels: bool, threads: usize) -> usize {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
+            Self::Strassen(filters) => &|n| strassen::forward_scratch(&filters.conv(n), threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
             Self::Chain(links) => &|n| {
                 let convs: Vec<Conv> = links.iter().map(|link| link.conv(n)).collect();

@@ -2,6 +2,7 @@
 
 use sepal_kernels::arrange::{self, Channels};
 use sepal_kernels::chain::{self, Link};
+use sepal_kernels::conv::strassen;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::scale::{self, Factor};
 use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
@@ -56,6 +57,11 @@ impl Task {
                 let packed = &constants[filters.packed.clone()];
                 let epilogue = filters.epilogue(constants, add);
                 conv::forward(exec, &filters.conv(n), input, packed, epilogue, out, None, scratch);
+            }
+            Self::Strassen(filters) => {
+                let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
+                let packed = &constants[filters.packed.clone()];
+                strassen::forward(exec, &filters.conv(n), x, packed, filters.epilogue(constants, add), out, scratch);
             }
             Self::Depthwise(filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
