@@ -128,10 +128,14 @@ fn can(conv: &Conv) -> bool {
     conv.is_pointwise() && conv.groups == 1 && conv.input.c >= 2 * LANES && conv.output.c > LANES
 }
 
+/// Activations of an image from which on the products take longer than reading weights of 7/4 of the size.
+const LEAST: usize = 48 * 1024;
+
 /// Whether a convolution should be computed so: as far as is known, it is faster than [`super::forward`]. Does not depend
 /// on the number of images.
 pub fn applies(conv: &Conv) -> bool {
-    can(conv) && conv.input.h * conv.input.w >= 48 && conv.input.c >= 256 && conv.output.c >= 256
+    let Dims { c, h, w, .. } = conv.input;
+    can(conv) && c >= 192 && conv.output.c >= 128 && h * w >= 48 && h * w * c >= LEAST
 }
 
 /// Floats of weights packed for [`forward`].
