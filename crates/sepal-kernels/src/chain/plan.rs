@@ -99,7 +99,7 @@ impl Plan {
                 }
             };
             if waits {
-                let plane = (ring.len() / LANES | 1) * LANES;
+                let plane = ((ring.len() / LANES) | 1) * LANES;
                 plan.strips[index] = Some(Strip { ring, at: plan.scratch, plane });
                 plan.scratch += conv.input.blocks() * plane;
             }

@@ -114,13 +114,15 @@ impl Filter {
 /// Whether a row of `count` results is cut into whole tiles for a dense filter where so many columns lack at its ends:
 /// without copies of rows between columns of zeros, that is.
 pub(crate) fn keeps_to_tiles(cols: usize, stride: usize, lacks: [usize; 2], count: usize) -> bool {
+    if !matches!(cols, 3 | 5 | 7) || count % 8 != 0 && count % 7 != 0 {
+        return false;
+    }
     let half = cols / 2;
-    let known = match stride {
-        1 => lacks == [half; 2],
-        2 => lacks == [half, half - 1] || lacks == [half - 1, half],
+    match stride {
+        1 => lacks == [0, 0] || lacks == [half; 2],
+        2 => lacks == [0, 0] || lacks == [half, half - 1] || lacks == [half - 1, half],
         _ => false,
-    };
-    matches!(cols, 3 | 5 | 7) && (known || stride <= 2 && lacks == [0, 0]) && (count % 8 == 0 || count % 7 == 0)
+    }
 }
 
 /// Which of the positions `start + i·step`, `i < count`, lie in `0..end`, as a range of `i`.
