@@ -2,7 +2,7 @@
 
 use super::ahead::{Ahead, Few, prefetch_now};
 use crate::act::Ending;
-use crate::isa::{Isa, Vector};
+use crate::isa::{Isa, Kernel, Vector, lanes};
 use crate::layout::LANES;
 
 /// The left operand of a tile: `runs` times `channels` values per row, in planes of rows of sixteen values, or of as many as
@@ -67,7 +67,7 @@ impl Finish {
 /// Origin, sum and sum of squares of rows; see [`crate::norm`].
 pub(crate) type Statistics<V> = [V; 3];
 
-/// Calls `$tile::<I, ROWS, others>(arguments)` with the constant `ROWS` equal to `$rows`, at most 28 or 16.
+/// Calls `$tile::<I, ROWS, others>(arguments)` with the constant `ROWS` equal to `$rows`: at most 28 or 16, or one of [`FEW`].
 macro_rules! with_rows {
     (28, $rows:expr, $tile:ident [$($other:ident),*] $arguments:tt) => {
         with_rows!(@ $rows, $tile [$($other),*], $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
@@ -75,6 +75,9 @@ macro_rules! with_rows {
     };
     (16, $rows:expr, $tile:ident [$($other:ident),*] $arguments:tt) => {
         with_rows!(@ $rows, $tile [$($other),*], $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    (few, $rows:expr, $tile:ident [$($other:ident),*] $arguments:tt) => {
+        with_rows!(@ $rows, $tile [$($other),*], $arguments, 1 2 4 6 14 16 28)
     };
     (@ $rows:expr, $tile:ident $others:tt, $arguments:tt, $($count:literal)*) => {
         match $rows {
@@ -114,19 +117,75 @@ pub(crate) unsafe fn product<I: Isa, const STEP: usize>(
     out: *mut f32,
     ahead: &mut Ahead,
 ) -> Statistics<I::Block> {
-    let mut statistics = [I::Block::splat(isa, 0.0); 3];
-    for (row, count) in tiles(rows, I::TILE_ROWS) {
-        // SAFETY: these rows are among those promised.
-        unsafe {
-            let left = Left { start: left.start.add(row * STEP), ..left };
-            let finish = finish.from_row(row);
-            let out = out.add(row * LANES);
-            let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
-            with_rows!(28, count, product_tile[STEP](isa, left, weights, finish, out, row == 0, &mut statistics, few));
+    let mut statistics = [0.0; 3 * LANES];
+    // Apart, because the tiles of all numbers of rows are much code, which many kernels end in.
+    isa.apart(Product::<STEP> { left, weights, finish, rows, out, ahead, statistics: &mut statistics });
+    std::array::from_fn(
+        #[inline(always)]
+        |part| lanes(isa, &statistics, part),
+    )
+}
+
+/// The arguments of [`product`], whose promises it keeps.
+struct Product<'a, const STEP: usize> {
+    left: Left,
+    weights: *const f32,
+    finish: Finish,
+    rows: usize,
+    out: *mut f32,
+    ahead: &'a mut Ahead,
+    statistics: &'a mut [f32; 3 * LANES],
+}
+
+impl<const STEP: usize> Kernel for Product<'_, STEP> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { left, weights, finish, rows, out, ahead, statistics: kept } = self;
+        let mut statistics = [I::Block::splat(isa, 0.0); 3];
+        let mut cut = tiles(rows, I::TILE_ROWS);
+        let mut row = 0;
+        while row < rows {
+            let most = I::TILE_ROWS.min(rows - row);
+            let count = match STEP {
+                LANES => cut.next().map_or(1, |(_, count)| count),
+                _ => FEW.into_iter().find(|count| *count <= most).unwrap_or(1),
+            };
+            // SAFETY: these rows are among those promised.
+            unsafe {
+                let left = Left { start: left.start.add(row * STEP), ..left };
+                let finish = finish.from_row(row);
+                let out = out.add(row * LANES);
+                let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
+                let first = row == 0;
+                if STEP == LANES {
+                    with_rows!(
+                        28,
+                        count,
+                        product_tile[STEP](isa, left, weights, finish, out, first, &mut statistics, few)
+                    );
+                } else {
+                    with_rows!(
+                        few,
+                        count,
+                        product_tile[STEP](isa, left, weights, finish, out, first, &mut statistics, few)
+                    );
+                }
+            }
+            row += count;
+        }
+        if finish.statistics {
+            for (part, lanes) in statistics.into_iter().zip(kept.chunks_exact_mut(LANES)) {
+                // SAFETY: sixteen floats.
+                unsafe { part.store(isa, lanes.as_mut_ptr()) }
+            }
         }
     }
-    statistics
 }
+
+/// Rows of the tiles that there are for steps other than sixteen.
+const FEW: [usize; 7] = [28, 16, 14, 6, 4, 2, 1];
 
 /// Adds `from[row] · weights[0..16]` to the sum of every row.
 ///
