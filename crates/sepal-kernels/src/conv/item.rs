@@ -123,9 +123,17 @@ impl Kernel for Item<'_> {
         for row_block in run.clone() {
             let rows = row_cut.get(row_block);
             let mut ahead = Ahead::new();
+            let tiles = panels.len() * rows.len().div_ceil(I::TILE_ROWS);
             if in_place && count == 1 && row_block + 1 < run.end {
                 job.operand.ahead(&mut ahead, &job.from, side.blocks(), &row_cut.get(row_block + 1));
-                ahead.spread(panels.len() * rows.len().div_ceil(I::TILE_ROWS));
+                ahead.spread(tiles);
+            } else if count == 1 && run.len() == 1 && side.groups == 1 && rows.len() > 1 {
+                // Weights that are read once: those of the panels after the first, and the first of the next item's.
+                let each = side.offset(1) / LANES;
+                let lines =
+                    (panels.start + 1) * each..((panels.end + 1) * each).min(side.offset(side.panels()) / LANES);
+                ahead.add(job.packed, lines.end * LANES, 1, &lines);
+                ahead.spread(tiles);
             }
             for index in 0..count {
                 let round = rounds.get(index);
