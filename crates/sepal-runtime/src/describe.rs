@@ -24,6 +24,8 @@ pub struct StepInfo {
     pub macs: u64,
     /// Bytes of inputs, weights and output for one image: what it must read and write at least.
     pub bytes: u64,
+    /// Those of them that are weights, which are read once for all images that are computed at a time.
+    pub weight_bytes: u64,
     /// Where its inputs start in the arena, in bytes.
     pub input_offsets: Vec<usize>,
     /// Where its output starts in the arena, in bytes; none for the way out.
@@ -43,6 +45,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
         output: input.shape.clone(),
         macs: 0,
         bytes: (2 * FLOAT * input.shape.elements()) as u64,
+        weight_bytes: 0,
         input_offsets: Vec::new(),
         output_offset: Some(FLOAT * input.place.offset),
     }];
@@ -54,6 +57,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
         output: output.shape.clone(),
         macs: 0,
         bytes: (2 * FLOAT * output.shape.elements()) as u64,
+        weight_bytes: 0,
         input_offsets: vec![FLOAT * output.place.offset],
         output_offset: None,
     });
@@ -93,6 +97,7 @@ fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
         output,
         macs: macs as u64,
         bytes: (FLOAT * floats) as u64,
+        weight_bytes: (FLOAT * weights) as u64,
         input_offsets: step.inputs.iter().map(|value| FLOAT * plan.places[*value].offset).collect(),
         output_offset: Some(FLOAT * plan.places[step.output].offset),
     }
@@ -173,37 +178,45 @@ fn window([height, width]: [usize; 2], stride: [usize; 2]) -> String {
     }
 }
 
+/// A step of a plan as words: path, kernel, shapes, MMACs, KiB, places in the arena.
+fn cells(info: &StepInfo) -> [String; 6] {
+    let list = |items: Vec<String>| items.join(", ");
+    let kib = |offset: &usize| format!("{}", *offset as f64 / 1024.0);
+    let from = list(info.inputs.iter().map(Shape::to_string).collect());
+    let reads = list(info.input_offsets.iter().map(kib).collect());
+    [
+        info.path.clone(),
+        info.kind.clone(),
+        format!("{from} → {}", info.output),
+        format!("{:.2}", info.macs as f64 / 1e6),
+        format!("{:.1}", info.bytes as f64 / 1024.0),
+        format!("{reads} → {}", info.output_offset.as_ref().map(kib).unwrap_or_default()),
+    ]
+}
+
 impl fmt::Display for Plan {
-    /// A table with a line per step.
+    /// A table with a line per step, for one image, and the memory of a session on one thread. The last column says
+    /// where in the arena the step reads and writes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let infos = self.describe();
-        let width = |column: &dyn Fn(&StepInfo) -> String| {
-            infos.iter().map(|info| column(info).chars().count()).max().unwrap_or(0)
-        };
-        let input = |info: &StepInfo| info.inputs.first().map(Shape::to_string).unwrap_or_default();
-        let (path, kind) = (width(&|info| info.path.clone()), width(&|info| info.kind.clone()));
-        let (from, to) = (width(&input), width(&|info| info.output.to_string()));
-        for info in &infos {
-            writeln!(
-                f,
-                "{:path$}  {:kind$}  {:>from$} → {:<to$}  {:>8.2} MMACs  {:>9.1} KiB",
-                info.path,
-                info.kind,
-                input(info),
-                info.output,
-                info.macs as f64 / 1e6,
-                info.bytes as f64 / 1024.0,
-            )?;
+        let head = ["step", "kernel", "from → to", "MMACs", "KiB moved", "KiB in the arena"].map(String::from);
+        let lines: Vec<[String; 6]> = std::iter::once(head).chain(self.describe().iter().map(cells)).collect();
+        let widths: [usize; 6] =
+            std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+        for [path, kind, shapes, macs, bytes, places] in &lines {
+            let [w0, w1, w2, w3, w4, _] = widths;
+            writeln!(f, "{path:w0$}  {kind:w1$}  {shapes:w2$}  {macs:>w3$}  {bytes:>w4$}  {places}")?;
         }
         let memory = self.memory(1);
         let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
         writeln!(
             f,
-            "{} on batches up to {}: weights {:.1} MiB, arena {:.1} MiB",
+            "{} on batches up to {} in groups of {}: weights {:.1} MiB, arena {:.1} MiB, scratch {:.1} MiB",
             self.level.name(),
             self.max_batch(),
+            self.group(),
             mib(memory.weights),
-            mib(memory.arena)
+            mib(memory.arena),
+            mib(memory.scratch)
         )
     }
 }

@@ -56,5 +56,5 @@ mod view;
 
 pub use describe::StepInfo;
 pub use error::{Result, RuntimeError};
-pub use plan::{CompileOptions, Memory, Plan, Profile, compile};
+pub use plan::{CompileOptions, Memory, Plan, Profile, compile, compile_owned};
 pub use session::{Session, session};

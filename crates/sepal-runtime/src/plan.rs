@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sepal_graph::rewrites::{fold_norms, merge_parallel};
+use sepal_graph::rewrites::{fold_norms_of, merge_parallel};
 use sepal_graph::{Graph, Model, Op, Shape};
 use sepal_kernels::{Buffer, Exec, Level};
 
@@ -87,13 +87,22 @@ impl Memory {
 /// The model's graph is not valid or its weights do not fit it; it has more than one input or
 /// output; `options.batch` is 0; a value does not fit the address space.
 pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
+    compile_owned(model.clone(), options)
+}
+
+/// As [`compile`] of a model that is not needed afterwards: its weights are not copied first, and each is freed once
+/// it is packed, so that little more memory is taken than the plan's own and the model's.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_owned(model: Model, options: &CompileOptions) -> Result<Plan> {
     let CompileOptions { batch, level } = *options;
     if batch == 0 {
         return Err(RuntimeError::EmptyBatch);
     }
     let input_shape = model.graph.input_shape()?.clone();
     let output_shape = model.graph.output_shape()?;
-    let mut folded = fold_norms(model)?;
+    let mut folded = fold_norms_of(model)?;
     // Asked first, because a rewrite copies the weights.
     if has_parallel(&folded.graph) {
         folded = merge_parallel(&folded)?;
@@ -155,6 +164,11 @@ impl Plan {
     /// The most images of one run.
     pub fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    /// Images computed at a time: a larger batch runs in groups of so many, whose activations stay in cache.
+    pub fn group(&self) -> usize {
+        self.group
     }
 
     /// The instruction set it was compiled for.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sepal_kernels::pool::Pool;
+#[cfg(not(target_family = "wasm"))]
+use sepal_kernels::pool::ThreadPool;
+use sepal_kernels::pool::{Pool, Serial};
 use sepal_kernels::{Buffer, Exec};
 
 use crate::error::Result;
@@ -17,7 +19,8 @@ pub struct Session {
     scratch: Buffer,
 }
 
-/// A session of `plan` on the workers of `pool`. Allocates all that its runs need.
+/// A session of `plan` on the workers of `pool`, for those who bring their own; [`Plan::session`] and
+/// [`Plan::session_on`] need none. Allocates all that its runs need.
 ///
 /// Sessions may share a pool; their kernels then take turns. Results have the same bits for any
 /// number of workers.
@@ -25,6 +28,26 @@ pub fn session(plan: Arc<Plan>, pool: Arc<dyn Pool>) -> Session {
     let arena = Buffer::zeroed(plan.arena);
     let scratch = Buffer::zeroed(plan.scratch(pool.threads()));
     Session { plan, pool, arena, scratch }
+}
+
+impl Plan {
+    /// A session that computes on the thread that calls [`Session::run`], and starts none.
+    pub fn session(self: &Arc<Self>) -> Session {
+        session(Arc::clone(self), Arc::new(Serial))
+    }
+
+    /// A session with `threads` workers of its own, of which the caller of [`Session::run`] is one. The others are
+    /// started here and end with the session. With 1, or 0, none is.
+    ///
+    /// # Errors
+    /// If the operating system gives no more threads.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn session_on(self: &Arc<Self>, threads: usize) -> std::io::Result<Session> {
+        if threads <= 1 {
+            return Ok(self.session());
+        }
+        Ok(session(Arc::clone(self), Arc::new(ThreadPool::new(threads)?)))
+    }
 }
 
 impl Session {

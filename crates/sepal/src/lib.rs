@@ -1,7 +1,7 @@
 //! From a folder of images to a small, fast classifier of separable convolutions, on the CPU.
 //!
-//! This crate is the front door: it joins the crates that do the work and adds nothing of its own. The command line
-//! `sepal` is built on the same calls.
+//! This crate is the front door: it joins the crates that do the work. All it adds is [`Open`], which makes methods of
+//! a [`Model`] out of their functions. The command line `sepal` is built on the same calls.
 //!
 //! | module | holds |
 //! |---|---|
@@ -14,36 +14,64 @@
 //! | [`kernels`] | the arithmetic, on plain slices |
 //! | [`report`] | tables and plots |
 //!
-//! A network by name, compiled and run:
+//! A model file, compiled and run:
 //!
 //! ```
-//! use std::sync::Arc;
+//! use sepal::{CompileOptions, Model, Open};
+//! # use sepal::{Meta, Spec, Weights};
 //!
-//! use sepal::kernels::pool::ThreadPool;
-//! use sepal::{CompileOptions, Meta, Model, Spec, Weights};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let spec: Spec = "mobilenet_v1:width=0.25".parse()?;
+//! # let graph = sepal::zoo::build(&spec, Some([64, 64]), 10)?;
+//! # let weights = Weights::init(&graph, 0)?;
+//! # let folder = std::env::temp_dir().join(format!("sepal-front-door-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let path = folder.join("net.safetensors");
+//! # sepal::formats::native::write(&Model::new(graph, weights, Meta::default())?, &path)?;
+//! let plan = Model::open(&path)?.compile(&CompileOptions::default())?;
+//! # std::fs::remove_dir_all(&folder)?;
+//! let mut session = plan.session();
+//! let image = vec![0.0; plan.input_shape().elements()];
+//! let mut logits = vec![0.0; plan.output_shape().elements()];
+//! session.run(&image, &mut logits)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A plan is immutable and shared by any number of threads, each with a session of its own. No thread is started that was
+//! not asked for: [`Plan::session`] computes on the thread that calls, [`Plan::session_on`] on so many, which end
+//! with it. Results have the same bits either way.
+//!
+//! ```
+//! use sepal::{CompileOptions, Meta, Model, Open, Spec, Weights};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let spec: Spec = "mobilenet_v1:width=0.25".parse()?;
 //! let graph = sepal::zoo::build(&spec, Some([64, 64]), 10)?;
 //! println!("{} params, {} MACs", graph.cost()?.params, graph.cost()?.macs);
-//!
 //! let weights = Weights::init(&graph, 0)?;
-//! let model = Model::new(graph, weights, Meta::default())?;
-//! # let folder = std::env::temp_dir().join(format!("sepal-front-door-{}", std::process::id()));
-//! # std::fs::create_dir_all(&folder)?;
-//! # let path = folder.join("net.safetensors");
-//! sepal::formats::native::write(&model, &path)?;
 //!
-//! let model = sepal::open(&path)?;
-//! # std::fs::remove_dir_all(&folder)?;
-//! let plan = Arc::new(sepal::compile(&model, &CompileOptions::default())?);
-//! let mut session = sepal::session(plan, Arc::new(ThreadPool::new(2)?));
-//! let image = vec![0.0; 3 * 64 * 64];
-//! let mut logits = [0.0; 10];
-//! session.run(&image, &mut logits)?;
+//! let plan = Model::new(graph, weights, Meta::default())?.compile(&CompileOptions::default())?;
+//! let mut wide = plan.session_on(2)?;
+//! let image = vec![0.5; plan.input_shape().elements()];
+//! let mut expected = vec![0.0; plan.output_shape().elements()];
+//! wide.run(&image, &mut expected)?;
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| {
+//!             let mut session = plan.session();
+//!             let mut logits = vec![0.0; plan.output_shape().elements()];
+//!             session.run(&image, &mut logits).unwrap();
+//!             assert_eq!(logits, expected);
+//!         });
+//!     }
+//! });
 //! # Ok(())
 //! # }
 //! ```
+
+use std::path::Path;
+use std::sync::Arc;
 
 pub use sepal_data as data;
 pub use sepal_formats as formats;
@@ -59,3 +87,29 @@ pub use sepal_graph::{Builder, Graph, Meta, Model, Shape, Tensor, Weights};
 pub use sepal_runtime::{CompileOptions, Plan, Session, compile, session};
 pub use sepal_train::Recipe;
 pub use sepal_zoo::Spec;
+
+/// From a file to a plan, as methods of [`Model`].
+pub trait Open: Sized {
+    /// Opens a model file, whatever its format, or the folder of a training run: [`formats::open`].
+    ///
+    /// # Errors
+    /// What [`formats::open`] says.
+    fn open(path: impl AsRef<Path>) -> Result<Self, formats::FormatError>;
+
+    /// Compiles it for this processor; of its weights only the packed ones are kept: [`runtime::compile_owned`].
+    /// [`compile`] is for a model that is needed afterwards.
+    ///
+    /// # Errors
+    /// What [`runtime::compile_owned`] says.
+    fn compile(self, options: &CompileOptions) -> Result<Arc<Plan>, runtime::RuntimeError>;
+}
+
+impl Open for Model {
+    fn open(path: impl AsRef<Path>) -> Result<Self, formats::FormatError> {
+        formats::open(path)
+    }
+
+    fn compile(self, options: &CompileOptions) -> Result<Arc<Plan>, runtime::RuntimeError> {
+        runtime::compile_owned(self, options).map(Arc::new)
+    }
+}

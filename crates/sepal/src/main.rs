@@ -5,6 +5,7 @@ mod cli;
 mod cmd;
 mod failure;
 mod interrupt;
+mod memory;
 mod noise;
 mod output;
 mod pictures;

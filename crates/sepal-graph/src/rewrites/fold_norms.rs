@@ -13,9 +13,17 @@ use crate::{BatchNorm, Model, Op, Result, Tensor, Weights};
 /// # Errors
 /// The graph is not valid or a tensor is missing.
 pub fn fold_norms(model: &Model) -> Result<Model> {
+    fold_norms_of(model.clone())
+}
+
+/// As [`fold_norms`], without a second copy of the weights.
+///
+/// # Errors
+/// As [`fold_norms`].
+pub fn fold_norms_of(model: Model) -> Result<Model> {
     model.graph.validate()?;
     model.weights.check(&model.graph)?;
-    let Model { mut graph, mut weights, meta } = model.clone();
+    let Model { mut graph, mut weights, meta } = model;
 
     let shapes = graph.shapes()?;
     let mut reads = graph.reads();

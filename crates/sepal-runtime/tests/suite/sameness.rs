@@ -40,23 +40,36 @@ fn instruction_sets_agree() {
 
 #[test]
 fn eight_threads_share_a_plan() {
-    let model = network(SPEC, 32, 10);
-    let input = images(&model, 1, 3);
-    let plan = plan(&model, 1, Level::best());
-    let expected = run(&plan, &pool(1), &input, 1);
+    let model = network("mobilenet_v2:width=0.35", 64, 10);
+    // A run for each picture and for all of them, in another order on every thread.
+    let all = images(&model, 4, 3);
+    let each = all.len() / 4;
+    let inputs: Vec<&[f32]> = all.chunks(each).chain([&all[..], &all[..3 * each]]).collect();
+    let plan = plan(&model, 4, Level::best());
+    let serial = |input: &[f32]| {
+        let mut output = vec![f32::NAN; input.len() / each * 10];
+        plan.session().run(input, &mut output).unwrap();
+        output
+    };
+    let expected: Vec<Vec<f32>> = inputs.iter().map(|input| serial(input)).collect();
     let shared = pool(2);
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            // Half of them share workers, the others bring their own.
-            let workers = if thread % 2 == 0 { Arc::clone(&shared) } else { pool(1 + thread % 3) };
-            let (plan, input, expected) = (&plan, &input, &expected);
+            let (plan, inputs, expected, shared) = (&plan, &inputs, &expected, &shared);
             scope.spawn(move || {
-                let mut session = session(Arc::clone(plan), workers);
-                let mut output = vec![0.0; expected.len()];
-                for _ in 0..20 {
+                // Some have no workers, some their own, some share them.
+                let mut session = match thread % 4 {
+                    0 => plan.session(),
+                    1 => session(Arc::clone(plan), Arc::clone(shared)),
+                    n => plan.session_on(n).unwrap(),
+                };
+                let mut output = vec![0.0; 40];
+                for turn in 0..60 {
+                    let index = (turn * (2 * thread + 1) + thread) % inputs.len();
+                    let output = &mut output[..expected[index].len()];
                     output.fill(f32::NAN);
-                    session.run(input, &mut output).unwrap();
-                    assert_eq!(&output, expected);
+                    session.run(inputs[index], output).unwrap();
+                    assert_eq!(output, expected[index], "thread {thread}, turn {turn}");
                 }
             });
         }

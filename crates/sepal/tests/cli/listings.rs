@@ -59,26 +59,3 @@ fn help_has_examples_for_every_verb() {
     }
     assert!(sepal("--version", &[]).ok().out.starts_with("sepal "));
 }
-
-#[test]
-fn bench_says_how_fast() {
-    let common = "bench mobilenet_v1:width=0.25 --size 32 --niter 3 --threads 1 --json";
-    let infer = sepal(&format!("{common} --batch 2 --profile"), &[]).ok().json();
-    assert_fields(&infer, &["median_ms", "min_ms", "p90_ms", "p99_ms", "gflops", "threads", "batch", "memory_bytes"]);
-    assert_eq!((&infer["batch"], &infer["threads"], &infer["iterations"]), (&2.into(), &1.into(), &3.into()));
-    let layers = infer["layers"].as_array().unwrap();
-    let total: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
-    assert!(layers.len() > 25 && (total - 1.0).abs() < 1e-6, "{} layers, {total}", layers.len());
-
-    let train = sepal(&format!("{common} --batch 4 --train --profile --isa scalar"), &[]).ok().json();
-    assert_fields(&train, &["median_ms", "images_per_second", "gflops", "share_of_peak", "layers"]);
-    assert_eq!((&train["mode"], &train["isa"]), (&"train".into(), &"scalar".into()));
-    // Three passes with 100 classes, four pictures.
-    let forward = sepal("summary mobilenet_v1:width=0.25 --size 32 --classes 100 --json", &[]).json()["macs"].as_u64();
-    assert_eq!(train["macs"].as_u64().unwrap(), forward.unwrap() * 3 * 4);
-    let layers = train["layers"].as_array().unwrap();
-    assert_eq!(
-        layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum::<u64>(),
-        train["macs"].as_u64().unwrap()
-    );
-}

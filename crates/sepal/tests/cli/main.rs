@@ -3,6 +3,7 @@
 mod bad_data;
 mod bad_models;
 mod bad_words;
+mod bench;
 mod convert;
 mod end_to_end;
 mod listings;

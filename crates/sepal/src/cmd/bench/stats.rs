@@ -9,6 +9,8 @@ pub(super) struct Stats {
     pub(super) mean: f64,
     pub(super) min: f64,
     pub(super) max: f64,
+    pub(super) p25: f64,
+    pub(super) p75: f64,
     pub(super) p90: f64,
     pub(super) p99: f64,
 }
@@ -31,6 +33,8 @@ impl Stats {
             mean: seconds.iter().sum::<f64>() / count.max(1) as f64,
             min: at(0.0),
             max: at(1.0),
+            p25: at(0.25),
+            p75: at(0.75),
             p90: at(0.9),
             p99: at(0.99),
         }
@@ -46,6 +50,7 @@ mod tests {
         let stats = Stats::new((1..=10).rev().map(Duration::from_secs).collect());
         assert_eq!((stats.count, stats.median, stats.mean), (10, 5.5, 5.5));
         assert_eq!((stats.min, stats.max, stats.p90, stats.p99), (1.0, 10.0, 9.0, 10.0));
+        assert_eq!((stats.p25, stats.p75), (3.0, 8.0));
         let one = Stats::new(vec![Duration::from_secs(2)]);
         assert_eq!((one.median, one.min, one.p90, one.max), (2.0, 2.0, 2.0, 2.0));
     }

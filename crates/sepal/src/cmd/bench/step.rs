@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sepal_data::Stream;
 use sepal_graph::Model;
@@ -9,8 +10,9 @@ use sepal_kernels::update::{self, Sgd};
 use sepal_kernels::{Buffer, Exec, Level};
 use sepal_train::{Batch, Engine, EngineOptions, Params, UnitTime};
 
-use super::{Args, Layer, Measured, Memory, layers, sample};
+use super::{Args, Measured, Memory, Row, sample};
 use crate::failure::{Failure, Result};
+use crate::memory;
 use crate::noise::noise;
 
 /// Passes over the network in a step, each with as many multiply-adds: forward, gradients of the inputs, gradients of the
@@ -22,9 +24,11 @@ const RULE: Sgd = Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 
 pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measured> {
     let pool = args.threads.pool()?;
     let graph = &model.graph;
+    let start = Instant::now();
     let mut params = Params::new(graph, &model.weights)?;
     let mut engine = Engine::new(graph, &params, args.batch, Arc::clone(&pool), EngineOptions { level })?;
     let mut velocity = Buffer::zeroed(params.values.len());
+    let compile = start.elapsed();
 
     let per_image = graph.input_shape()?.elements();
     let Some(len) = per_image.checked_mul(args.batch) else {
@@ -44,10 +48,11 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
         Ok(())
     };
     let samples = sample(args, &mut step)?;
+    let peak_rss = memory::peak();
     let cost = graph.cost()?;
     let step_macs = |macs: u64| macs.saturating_mul(PASSES * args.batch as u64);
 
-    let mut rows: Vec<Layer> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     if args.profile {
         let runs = samples.len().clamp(1, 100);
         engine.start_profile();
@@ -60,12 +65,13 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
         let row = |(time, macs): (UnitTime, u64)| {
             let [forward, backward] = [time.forward, time.backward].map(|t| t.as_secs_f64() / runs as f64);
             let kind = format!("forward {:.3} + backward {:.3} ms", forward * 1e3, backward * 1e3);
-            (time.path, kind, forward + backward, step_macs(macs))
+            Row { name: time.path, kind, seconds: forward + backward, macs: step_macs(macs), bytes: None }
         };
-        rows = layers(times.into_iter().zip(macs).map(row).collect());
+        rows = times.into_iter().zip(macs).map(row).collect();
     }
     let need = engine.memory(&params);
     Ok(Measured {
+        compile,
         samples,
         params: cost.params,
         macs: step_macs(cost.macs),
@@ -75,7 +81,8 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
             optimizer: size_of_val(&*velocity),
             activations: need.arena,
         },
-        layers: rows,
+        peak_rss,
+        rows,
     })
 }
 
