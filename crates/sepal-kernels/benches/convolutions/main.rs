@@ -29,10 +29,6 @@ fn filled(len: usize) -> Buffer {
     buffer
 }
 
-fn is_depthwise(conv: &Conv) -> bool {
-    conv.groups > 1 && conv.groups == conv.input.c && conv.groups == conv.output.c
-}
-
 /// Whether a picture's few channels are read as they come.
 fn takes_pixels(conv: &Conv) -> bool {
     conv.groups == 1 && conv.input.c < LANES
@@ -40,7 +36,7 @@ fn takes_pixels(conv: &Conv) -> bool {
 
 /// A forward pass, to be called again and again; in training with a transform on load and statistics.
 fn forward(exec: Exec<'_>, conv: &Conv, training: bool, time: impl FnOnce(&mut dyn FnMut())) {
-    let depthwise = is_depthwise(conv);
+    let depthwise = conv.is_depthwise();
     let threads = exec.pool.threads();
     let x = filled(conv.input.len());
     let [lanes, bias] = [conv.input, conv.output].map(|dims| filled(dims.blocks() * LANES));
@@ -80,7 +76,7 @@ fn forward(exec: Exec<'_>, conv: &Conv, training: bool, time: impl FnOnce(&mut d
 
 /// The gradients of input and weight; of a picture's pixels none is wanted.
 fn backward(exec: Exec<'_>, conv: &Conv, time: impl FnOnce(&mut dyn FnMut())) {
-    let depthwise = is_depthwise(conv);
+    let depthwise = conv.is_depthwise();
     let threads = exec.pool.threads();
     let x = filled(conv.input.len());
     let [g, z] = [(); 2].map(|()| filled(conv.output.len()));

@@ -18,7 +18,7 @@ fn bench_says_how_fast() {
     assert!(infer["load_ms"].as_f64().unwrap() > 0.0 && infer["compile_ms"].as_f64().unwrap() > 0.0);
     let layers = infer["layers"].as_array().unwrap();
     let total: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
-    assert!(layers.len() > 25 && (total - 1.0).abs() < 1e-6, "{} layers, {total}", layers.len());
+    assert!(layers.len() > 10 && (total - 1.0).abs() < 1e-6, "{} layers, {total}", layers.len());
     assert!(infer["bandwidth_gbs"].as_f64().unwrap() > 0.0);
     for layer in layers {
         let number = |name: &str| layer[name].as_f64().unwrap_or_else(|| panic!("no {name} in {layer}"));
