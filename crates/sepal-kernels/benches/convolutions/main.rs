@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use sepal_kernels::pool::{Pool, ThreadPool};
+use sepal_kernels::pool::ThreadPool;
 use sepal_kernels::{
     Act, Buffer, Conv, Epilogue, Exec, GradSource, Input, LANES, NormGrad, Source, Write, conv, depthwise, norm,
 };

@@ -63,7 +63,7 @@ fn eight_threads_share_a_plan() {
                     1 => session(Arc::clone(plan), Arc::clone(shared)),
                     n => plan.session_on(n).unwrap(),
                 };
-                let mut output = vec![0.0; 40];
+                let mut output = [0.0; 40];
                 for turn in 0..60 {
                     let index = (turn * (2 * thread + 1) + thread) % inputs.len();
                     let output = &mut output[..expected[index].len()];
