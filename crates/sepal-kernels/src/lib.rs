@@ -13,6 +13,7 @@ mod act;
 pub mod arrange;
 pub mod chain;
 pub mod conv;
+mod denormals;
 pub mod depthwise;
 pub mod elementwise;
 mod exec;

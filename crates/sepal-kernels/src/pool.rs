@@ -1,6 +1,6 @@
 //! Workers that share the items of a kernel.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::denormals::FlushDenormals;
 
 /// Runs the items of a kernel, on one thread or several.
 pub trait Pool: Send + Sync {
@@ -27,64 +27,11 @@ impl Pool for Serial {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 pub use threads::ThreadPool;
-
-/// Counts items out to workers.
-struct Counter(AtomicUsize);
-
-impl Counter {
-    fn take_all(&self, items: usize, worker: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-        loop {
-            let item = self.0.fetch_add(1, Ordering::Relaxed);
-            if item >= items {
-                return;
-            }
-            task(item, worker);
-        }
-    }
-}
-
-/// Makes this thread treat denormal numbers as zero while it lives: they are up to a hundred times
-/// slower and mean nothing in a network.
-struct FlushDenormals {
-    #[cfg(target_arch = "x86_64")]
-    before: u32,
-}
-
-impl FlushDenormals {
-    #[cfg(target_arch = "x86_64")]
-    fn new() -> Self {
-        let mut before = 0u32;
-        // SAFETY: stores the control register to a local; every x86-64 processor has it.
-        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut before, options(nostack, preserves_flags)) };
-        Self::set(before | 0x8040);
-        Self { before }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn set(value: u32) {
-        // SAFETY: `value` differs from a value read from the register only in flush-to-zero and
-        // denormals-are-zero, which Rust code does not rely on inside kernels.
-        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, preserves_flags)) };
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn new() -> Self {
-        Self {}
-    }
-}
-
-impl Drop for FlushDenormals {
-    fn drop(&mut self) {
-        #[cfg(target_arch = "x86_64")]
-        Self::set(self.before);
-    }
-}
 
 #[cfg(not(target_family = "wasm"))]
 mod threads {
-    use super::{Counter, FlushDenormals, Pool};
+    use super::{FlushDenormals, Pool};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Arc, Condvar, Mutex};
@@ -92,6 +39,21 @@ mod threads {
     /// A kernel follows the last one within microseconds: looking for it this many times before going
     /// to sleep is far cheaper than being woken.
     const SPINS: usize = 20_000;
+
+    /// Counts items out to workers.
+    struct Counter(AtomicUsize);
+
+    impl Counter {
+        fn take_all(&self, items: usize, worker: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+            loop {
+                let item = self.0.fetch_add(1, Ordering::Relaxed);
+                if item >= items {
+                    return;
+                }
+                task(item, worker);
+            }
+        }
+    }
 
     type Task<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
@@ -256,21 +218,6 @@ mod threads {
         use super::*;
 
         #[test]
-        fn every_item_runs_once_on_any_number_of_threads() {
-            for threads in 1..5 {
-                let pool = ThreadPool::new(threads).unwrap();
-                for items in [0, 1, 2, 7, 1000] {
-                    let counts: Vec<AtomicUsize> = (0..items).map(|_| AtomicUsize::new(0)).collect();
-                    pool.run(items, &|item, worker| {
-                        assert!(worker < threads);
-                        counts[item].fetch_add(1, Ordering::SeqCst);
-                    });
-                    assert!(counts.iter().all(|count| count.load(Ordering::SeqCst) == 1));
-                }
-            }
-        }
-
-        #[test]
         fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
             let pool = ThreadPool::new(3).unwrap();
             let result = catch_unwind(AssertUnwindSafe(|| pool.run(100, &|item, _| assert!(item != 50))));
@@ -298,6 +245,60 @@ mod threads {
                 }
             });
             assert_eq!(sum.load(Ordering::SeqCst), 8 * 50 * 20);
+        }
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod threads {
+    use super::Pool;
+
+    /// Workers without threads, which WebAssembly does not give: the calling thread does their items in turn.
+    ///
+    /// Programs that ask for threads run unchanged and get the same results, but no sooner, and with scratch for each
+    /// worker.
+    pub struct ThreadPool {
+        workers: usize,
+    }
+
+    impl ThreadPool {
+        /// A pool of `threads` workers (at least 1).
+        ///
+        /// # Errors
+        /// None.
+        pub fn new(threads: usize) -> std::io::Result<Self> {
+            Ok(Self { workers: threads.max(1) })
+        }
+    }
+
+    impl Pool for ThreadPool {
+        fn threads(&self) -> usize {
+            self.workers
+        }
+
+        fn run(&self, items: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+            (0..items).for_each(|item| task(item, item % self.workers));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn every_item_runs_once_on_any_number_of_threads() {
+        for threads in 1..5 {
+            let pool = ThreadPool::new(threads).unwrap();
+            for items in [0, 1, 2, 7, 1000] {
+                let counts: Vec<AtomicUsize> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(items, &|item, worker| {
+                    assert!(worker < threads);
+                    counts[item].fetch_add(1, Ordering::SeqCst);
+                });
+                assert!(counts.iter().all(|count| count.load(Ordering::SeqCst) == 1));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd;
 use crate::failure::Result;
+use crate::isa;
 use crate::output::Output;
 
 /// From a folder of images to a small, fast classifier of separable convolutions, on the CPU.
@@ -47,6 +48,10 @@ impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self) -> Result {
         let out = Output::new(self.json);
+        // There it is the default of an option.
+        if !matches!(self.command, Command::Bench(_)) {
+            isa::check_environment()?;
+        }
         match self.command {
             Command::Models(args) => cmd::models::run(&args, out),
             Command::Blocks(args) => cmd::blocks::run(&args, out),

@@ -5,6 +5,7 @@ mod cli;
 mod cmd;
 mod failure;
 mod interrupt;
+mod isa;
 mod memory;
 mod noise;
 mod output;

@@ -3,7 +3,12 @@
 //! An [`Isa`] value is a token: it can only be had where the processor has the instructions, and
 //! vectors can only be made from a token, so that arithmetic on vectors is safe.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
+mod pair;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -28,7 +33,7 @@ pub(crate) trait Vector<I: Isa>: Copy {
     /// Writes `WIDTH` floats past the caches, for outputs too large to be found there later.
     ///
     /// # Safety
-    /// As [`Vector::store`], and `to` is aligned to 64 bytes.
+    /// As [`Vector::store`], and `to` is aligned to the size of the vector.
     unsafe fn stream(self, isa: I, to: *mut f32);
     /// `self + other`
     fn add(self, isa: I, other: Self) -> Self;
@@ -97,7 +102,12 @@ pub(crate) fn prefetch(from: *const f32) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T1>(from.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) from, options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = from;
 }
 
@@ -133,6 +143,10 @@ pub struct Level(Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Scalar,
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    Neon,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128,
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2),
     #[cfg(target_arch = "x86_64")]
@@ -143,6 +157,10 @@ impl Level {
     /// Every instruction set of this processor that has kernels, the plainest first.
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Self(Kind::Scalar)];
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        levels.push(Self(Kind::Neon));
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        levels.push(Self(Kind::Simd128));
         #[cfg(target_arch = "x86_64")]
         {
             levels.extend(x86::Avx2::detect().map(|isa| Self(Kind::Avx2(isa))));
@@ -151,12 +169,15 @@ impl Level {
         levels
     }
 
-    /// The level of this name: `scalar`, `avx2`, `avx512`; `None` where the processor lacks it.
+    /// The level of this name: `scalar`, `avx2`, `avx512`, `neon`, `simd128`; `None` where the processor lacks it.
     pub fn named(name: &str) -> Option<Self> {
         Self::available().into_iter().find(|level| level.name() == name)
     }
 
     /// The fastest level, or the one the environment variable `SEPAL_ISA` names if this processor has it.
+    ///
+    /// A name of something it lacks changes nothing here, where nobody can be told: a program that wants to refuse it
+    /// asks [`Level::named`] first.
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -169,6 +190,10 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "scalar",
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kind::Neon => "neon",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Kind::Simd128 => "simd128",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -181,6 +206,10 @@ impl Level {
     pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Kind::Scalar => kernel.run(scalar::Scalar),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kind::Neon => kernel.run(neon::Neon),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Kind::Simd128 => kernel.run(wasm::Simd128),
             // SAFETY: the token exists only where the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(isa) => unsafe { x86::run_avx2(isa, kernel) },

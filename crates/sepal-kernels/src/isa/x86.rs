@@ -1,5 +1,6 @@
 //! AVX2 with FMA, and AVX-512.
 
+use super::pair::Pair;
 use super::{Isa, Kernel, Vector};
 use std::arch::x86_64::*;
 
@@ -69,7 +70,7 @@ unsafe fn run_avx512_apart<K: Kernel>(isa: Avx512, kernel: K) -> K::Output {
 
 impl Isa for Avx2 {
     type Reg = F32x8;
-    type Block = F32x8x2;
+    type Block = Pair<F32x8>;
     const TILE_ROWS: usize = 6;
 
     #[inline(always)]
@@ -94,10 +95,6 @@ impl Isa for Avx512 {
 /// One AVX2 register.
 #[derive(Clone, Copy)]
 pub(crate) struct F32x8(__m256);
-
-/// Two AVX2 registers.
-#[derive(Clone, Copy)]
-pub(crate) struct F32x8x2(F32x8, F32x8);
 
 /// One AVX-512 register.
 #[derive(Clone, Copy)]
@@ -200,95 +197,6 @@ impl Vector<Avx2> for F32x8 {
     fn sqrt(self, _: Avx2) -> Self {
         // SAFETY: token.
         Self(unsafe { _mm256_sqrt_ps(self.0) })
-    }
-}
-
-impl Vector<Avx2> for F32x8x2 {
-    const WIDTH: usize = 16;
-
-    #[inline(always)]
-    fn splat(isa: Avx2, value: f32) -> Self {
-        let half = F32x8::splat(isa, value);
-        Self(half, half)
-    }
-
-    #[inline(always)]
-    unsafe fn load(isa: Avx2, from: *const f32) -> Self {
-        // SAFETY: promise: sixteen floats.
-        unsafe { Self(F32x8::load(isa, from), F32x8::load(isa, from.add(8))) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, isa: Avx2, to: *mut f32) {
-        // SAFETY: promise: sixteen floats.
-        unsafe {
-            self.0.store(isa, to);
-            self.1.store(isa, to.add(8));
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn stream(self, isa: Avx2, to: *mut f32) {
-        // SAFETY: promise: sixteen floats, aligned.
-        unsafe {
-            self.0.stream(isa, to);
-            self.1.stream(isa, to.add(8));
-        }
-    }
-
-    #[inline(always)]
-    fn add(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.add(isa, other.0), self.1.add(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn sub(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.sub(isa, other.0), self.1.sub(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn mul(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.mul(isa, other.0), self.1.mul(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn div(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.div(isa, other.0), self.1.div(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, isa: Avx2, factor: Self, addend: Self) -> Self {
-        Self(self.0.mul_add(isa, factor.0, addend.0), self.1.mul_add(isa, factor.1, addend.1))
-    }
-
-    #[inline(always)]
-    fn min(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.min(isa, other.0), self.1.min(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn max(self, isa: Avx2, other: Self) -> Self {
-        Self(self.0.max(isa, other.0), self.1.max(isa, other.1))
-    }
-
-    #[inline(always)]
-    fn where_gt(self, isa: Avx2, bound: Self, yes: Self, no: Self) -> Self {
-        Self(self.0.where_gt(isa, bound.0, yes.0, no.0), self.1.where_gt(isa, bound.1, yes.1, no.1))
-    }
-
-    #[inline(always)]
-    fn round(self, isa: Avx2) -> Self {
-        Self(self.0.round(isa), self.1.round(isa))
-    }
-
-    #[inline(always)]
-    fn exp2_int(self, isa: Avx2) -> Self {
-        Self(self.0.exp2_int(isa), self.1.exp2_int(isa))
-    }
-
-    #[inline(always)]
-    fn sqrt(self, isa: Avx2) -> Self {
-        Self(self.0.sqrt(isa), self.1.sqrt(isa))
     }
 }
 

@@ -50,3 +50,17 @@ fn the_environment_is_below_the_command_line_and_checked_like_it() {
     assert_eq!(run("1", &bench).ok().json()["threads"], 1);
     assert_eq!(run("1", &[&bench[..], &["--threads", "2"]].concat()).ok().json()["threads"], 2);
 }
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_refused_wherever_it_is_named() {
+    let run = |name: &str, words: &[&str]| -> crate::support::Run {
+        crate::support::command().env("SEPAL_ISA", name).args(words).output().unwrap().into()
+    };
+    let bench = ["bench", "mobilenet_v1:width=0.25", "--size", "32", "--niter", "1", "--json"];
+    for words in [&["train", "--epochs", "1"][..], &["predict", "net.safetensors", "cat.jpg"], &bench] {
+        run("sse9", words).fails(2, &["sse9", "hint: it has: scalar"]);
+    }
+    run("sse9", &["train"]).fails(2, &["SEPAL_ISA"]);
+    assert_eq!(run("scalar", &bench).ok().json()["isa"], "scalar");
+    assert_eq!(run("sse9", &[&bench[..], &["--isa", "scalar"]].concat()).ok().json()["isa"], "scalar");
+}

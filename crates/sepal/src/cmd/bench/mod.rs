@@ -11,10 +11,11 @@ mod step;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use sepal_kernels::{Exec, Level};
+use sepal_kernels::Exec;
 
 use crate::args;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::isa;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::target::Target;
@@ -83,8 +84,8 @@ pub(crate) struct Args {
     /// Say what changed since an earlier run, of which FILE holds the output with --json (the last line that is an object)
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
-    /// Instruction set: scalar, avx2, avx512 [default: the fastest there is]
-    #[arg(long, value_name = "NAME", env = "SEPAL_ISA", hide_env = true)]
+    /// Instruction set: scalar, avx2, avx512, neon [default: the fastest there is]
+    #[arg(long, value_name = "NAME", env = isa::VARIABLE, hide_env = true)]
     isa: Option<String>,
 }
 
@@ -103,7 +104,7 @@ struct Measured {
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    let level = level(args.isa.as_deref())?;
+    let level = isa::level(args.isa.as_deref())?;
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let start = Instant::now();
     let model = args.target.model(args.train.then_some(TRAIN_CLASSES), 0)?;
@@ -155,15 +156,6 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     report.compare = earlier.map(|earlier| earlier.compare(&report));
     report.show(out)?;
     Ok(out.result(&report)?)
-}
-
-fn level(name: Option<&str>) -> Result<Level> {
-    let Some(name) = name else { return Ok(Level::best()) };
-    Level::named(name).ok_or_else(|| {
-        let there: Vec<&str> = Level::available().into_iter().map(Level::name).collect();
-        Failure::usage(format!("this processor has no instruction set `{name}`"))
-            .hint(format!("it has: {}", there.join(", ")))
-    })
 }
 
 /// Calls `step` as often as was asked for and returns the time of each call, the warm-up left out.
