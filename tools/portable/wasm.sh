@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 target=wasm32-wasip1
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/portable
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/portable-wasm32
 export CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings $PWD/tools/portable/wasi.mjs"
 flags="-C target-feature=+simd128 -C link-arg=-zstack-size=8388608"
 
