@@ -53,7 +53,7 @@ impl Finish {
 
     /// The same for the rows from `row` on.
     #[inline(always)]
-    fn from_row(self, row: usize) -> Self {
+    fn at_row(self, row: usize) -> Self {
         let at = row * LANES;
         Self {
             also: self.also.map(|(from, to)| (from.wrapping_add(at), to.wrapping_add(at))),
@@ -155,7 +155,7 @@ impl<const STEP: usize> Kernel for Product<'_, STEP> {
             // SAFETY: these rows are among those promised.
             unsafe {
                 let left = Left { start: left.start.add(row * STEP), ..left };
-                let finish = finish.from_row(row);
+                let finish = finish.at_row(row);
                 let out = out.add(row * LANES);
                 let few = ahead.take(left.runs * (left.channels / LANES) * (LANES / GROUP));
                 let first = row == 0;

@@ -114,7 +114,7 @@ impl Filter {
 /// Whether a row of `count` results is cut into whole tiles for a dense filter where so many columns lack at its ends:
 /// without copies of rows between columns of zeros, that is.
 pub(crate) fn keeps_to_tiles(cols: usize, stride: usize, lacks: [usize; 2], count: usize) -> bool {
-    if !matches!(cols, 3 | 5 | 7) || count % 8 != 0 && count % 7 != 0 {
+    if !matches!(cols, 3 | 5 | 7) || !count.is_multiple_of(8) && !count.is_multiple_of(7) {
         return false;
     }
     let half = cols / 2;
@@ -330,7 +330,7 @@ impl Task<'_> {
                         for (t, sum) in sums.iter_mut().enumerate() {
                             for (j, tap) in taps.iter().enumerate() {
                                 let column = t * STRIDE + j;
-                                if column >= LEFT && column + RIGHT <= (T - 1) * STRIDE + COLS - 1 {
+                                if column >= LEFT && column + RIGHT < (T - 1) * STRIDE + COLS {
                                     let value = I::Reg::load(isa, from.wrapping_add(column * LANES));
                                     *sum = value.mul_add(isa, *tap, *sum);
                                 }

@@ -45,7 +45,7 @@ pub(crate) fn is_bare(conv: &Conv) -> bool {
 /// off without.
 pub(crate) fn ring(conv: &Conv, live: usize) -> Ring {
     // Rows a multiple of 4 KiB apart would share cache sets.
-    if is_bare(conv) && conv.input.w % 64 != 0 {
+    if is_bare(conv) && !conv.input.w.is_multiple_of(64) {
         return Ring::dense(live, conv.input.h, conv.input.w);
     }
     let [left, right] = borders(conv);
