@@ -74,6 +74,8 @@ impl Conv {
 pub enum Input<'a> {
     /// Channel blocks, with what is still to be applied to them.
     Blocked(Source<'a>),
+    /// Channel blocks, each image's channels times numbers of their own: `[n, c, 1, 1]`, the second.
+    Gated(&'a [f32], &'a [f32]),
     /// Pictures: dense `N, H, W, C` floats, for the few channels of a first layer (`C < 16`).
     Pixels(&'a [f32]),
 }

@@ -62,59 +62,83 @@ impl Dims {
 ///
 /// # Panics
 /// If a slice is shorter than `dims` asks.
-pub fn from_nchw(dims: Dims, nchw: &[f32], blocked: &mut [f32]) {
-    let pixels = dims.h * dims.w;
-    for block in 0..dims.blocks() {
-        let plane = &mut blocked[block * dims.plane()..][..dims.rows() * LANES];
-        let channels = (dims.c - block * LANES).min(LANES);
-        if channels < LANES {
+pub fn from_nchw(exec: Exec<'_>, dims: Dims, nchw: &[f32], blocked: &mut [f32]) {
+    let blocked = Shared::new(blocked);
+    each_band(exec, dims, &|part| {
+        // SAFETY: an item is a band of an image's block.
+        let plane = unsafe { blocked.slice(part.block * dims.plane() + part.row * LANES, part.count * LANES) };
+        if part.lanes < LANES {
             plane.fill(0.0);
         }
-        for image in 0..dims.n {
-            for band in bands(pixels) {
-                for lane in 0..channels {
-                    let from = &nchw[(image * dims.c + block * LANES + lane) * pixels..][band.clone()];
-                    let to = &mut plane[(image * pixels + band.start) * LANES..][..band.len() * LANES];
-                    for (cell, value) in to[lane..].iter_mut().step_by(LANES).zip(from) {
-                        *cell = *value;
-                    }
+        for band in pieces(part.count) {
+            for lane in 0..part.lanes {
+                let from = &nchw[part.at(dims, lane)..][band.clone()];
+                let to = &mut plane[band.start * LANES..][..band.len() * LANES];
+                for (cell, value) in to[lane..].iter_mut().step_by(LANES).zip(from) {
+                    *cell = *value;
                 }
             }
         }
-    }
-}
-
-/// Pieces of a picture whose sixteen channels stay in the first-level cache while they are brought from or to as many
-/// places.
-fn bands(pixels: usize) -> impl Iterator<Item = Range<usize>> {
-    const EACH: usize = 128;
-    (0..pixels.div_ceil(EACH)).map(move |band| band * EACH..((band + 1) * EACH).min(pixels))
+    });
 }
 
 /// Copies channel blocks into `N, C, H, W` floats.
 ///
 /// # Panics
 /// If a slice is shorter than `dims` asks.
-pub fn to_nchw(dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
-    let pixels = dims.h * dims.w;
-    for image in 0..dims.n {
-        for block in 0..dims.blocks() {
-            let plane = &blocked[block * dims.plane()..][..dims.rows() * LANES];
-            for band in bands(pixels) {
-                let from = &plane[(image * pixels + band.start) * LANES..][..band.len() * LANES];
-                for lane in 0..(dims.c - block * LANES).min(LANES) {
-                    let to = &mut nchw[(image * dims.c + block * LANES + lane) * pixels..][band.clone()];
-                    for (value, cell) in to.iter_mut().zip(from[lane..].iter().step_by(LANES)) {
-                        *value = *cell;
-                    }
+pub fn to_nchw(exec: Exec<'_>, dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
+    let nchw = Shared::new(nchw);
+    each_band(exec, dims, &|part| {
+        let plane = &blocked[part.block * dims.plane() + part.row * LANES..][..part.count * LANES];
+        for band in pieces(part.count) {
+            let from = &plane[band.start * LANES..][..band.len() * LANES];
+            for lane in 0..part.lanes {
+                // SAFETY: an item is a band of an image's block.
+                let to = unsafe { nchw.slice(part.at(dims, lane) + band.start, band.len()) };
+                for (value, cell) in to.iter_mut().zip(from[lane..].iter().step_by(LANES)) {
+                    *value = *cell;
                 }
             }
         }
+    });
+}
+
+/// Some pixels of an image's channel block.
+struct Part {
+    image: usize,
+    block: usize,
+    /// Channels that are there.
+    lanes: usize,
+    /// The first pixel in the image, and the first row.
+    pixel: usize,
+    row: usize,
+    count: usize,
+}
+
+impl Part {
+    /// The first pixel's place in `N, C, H, W`.
+    fn at(&self, dims: Dims, lane: usize) -> usize {
+        (self.image * dims.c + self.block * LANES + lane) * dims.h * dims.w + self.pixel
     }
 }
 
-/// Pixels that one worker converts at a time.
-const BAND: usize = 4096;
+/// Calls `work` with all parts of all images, which are items of the pool.
+fn each_band(exec: Exec<'_>, dims: Dims, work: &(dyn Fn(Part) + Sync)) {
+    let pixels = dims.h * dims.w;
+    let bands = pixels.div_ceil(BAND);
+    exec.pool.run(dims.n * dims.blocks() * bands, &|item, _| {
+        let (image, block, pixel) = (item / bands / dims.blocks(), item / bands % dims.blocks(), item % bands * BAND);
+        let (lanes, count) = ((dims.c - block * LANES).min(LANES), BAND.min(pixels - pixel));
+        work(Part { image, block, lanes, pixel, row: image * pixels + pixel, count });
+    });
+}
+
+/// Pieces of `count` pixels whose sixteen channels stay in the first-level cache while they are brought from or to as
+/// many places.
+fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
+    const EACH: usize = 128;
+    (0..count.div_ceil(EACH)).map(move |piece| piece * EACH..((piece + 1) * EACH).min(count))
+}
 
 /// Copies pictures from `N, C, H, W` to dense `N, H, W, C` floats, as [`crate::Input::Pixels`] are read.
 ///
@@ -259,12 +283,16 @@ mod tests {
 
     #[test]
     fn blocks_and_back_is_the_same_picture() {
-        for dims in [Dims::new(2, 3, 4, 5), Dims::new(1, 16, 1, 1), Dims::new(3, 35, 7, 1), Dims::new(2, 17, 19, 23)] {
+        let pool = crate::pool::ThreadPool::new(3).unwrap();
+        let exec = Exec::new(&pool);
+        let sizes = [[2, 3, 4, 5], [1, 16, 1, 1], [3, 35, 7, 1], [2, 17, 19, 23], [2, 19, 70, 80]];
+        for [n, c, h, w] in sizes {
+            let dims = Dims::new(n, c, h, w);
             let nchw: Vec<f32> = (0..dims.n * dims.c * dims.h * dims.w).map(|i| i as f32).collect();
             let mut blocked = vec![f32::NAN; dims.len()];
-            from_nchw(dims, &nchw, &mut blocked);
+            from_nchw(exec, dims, &nchw, &mut blocked);
             let mut back = vec![0.0; nchw.len()];
-            to_nchw(dims, &blocked, &mut back);
+            to_nchw(exec, dims, &blocked, &mut back);
             assert_eq!(back, nchw);
         }
     }

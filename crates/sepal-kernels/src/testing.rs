@@ -40,7 +40,7 @@ impl Numbers {
 /// Channel blocks of `nchw`, with arbitrary finite values in the lanes past the last channel.
 pub(crate) fn blocked(dims: Dims, nchw: &[f32]) -> Buffer {
     let mut buffer = Buffer::zeroed(dims.len());
-    from_nchw(dims, nchw, &mut buffer);
+    from_nchw(Exec::new(&Serial), dims, nchw, &mut buffer);
     for block in 0..dims.blocks() {
         for row in 0..dims.rows() {
             for lane in (0..LANES).filter(|lane| block * LANES + lane >= dims.c) {
@@ -54,7 +54,7 @@ pub(crate) fn blocked(dims: Dims, nchw: &[f32]) -> Buffer {
 /// `N, C, H, W` floats of channel blocks.
 pub(crate) fn nchw(dims: Dims, blocked: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; dims.n * dims.c * dims.h * dims.w];
-    to_nchw(dims, blocked, &mut out);
+    to_nchw(Exec::new(&Serial), dims, blocked, &mut out);
     out
 }
 

@@ -41,12 +41,12 @@ impl Boundary {
     pub(crate) fn read(&self, exec: Exec<'_>, n: usize, nchw: &[f32], arena: &mut [f32]) {
         let to = &mut arena[self.place.range(n)];
         let dims = self.place.dims(n);
-        if self.place.pixels { pixels_from_nchw(exec, dims, nchw, to) } else { from_nchw(dims, nchw, to) }
+        if self.place.pixels { pixels_from_nchw(exec, dims, nchw, to) } else { from_nchw(exec, dims, nchw, to) }
     }
 
     /// Gives `n` images out.
-    pub(crate) fn write(&self, n: usize, arena: &[f32], nchw: &mut [f32]) {
-        to_nchw(self.place.dims(n), &arena[self.place.range(n)], nchw);
+    pub(crate) fn write(&self, exec: Exec<'_'>, n: usize, arena: &[f32], nchw: &mut [f32]) {
+        to_nchw(exec, self.place.dims(n), &arena[self.place.range(n)], nchw);
     }
 }
 
@@ -55,7 +55,11 @@ impl Boundary {
 pub(crate) fn takes_pixels(program: &Program) -> bool {
     let input = program.input;
     let takes = |filters: &Filters, inputs: &[usize]| {
-        filters.conv.groups == 1 && !filters.is_depthwise() && inputs.get(1) != Some(&input)
+        filters.conv.groups == 1
+            && !filters.is_depthwise()
+            && filters.source.is_none()
+            && !filters.gate
+            && !inputs[1..].contains(&input)
     };
     let by_convolution = |kind: &Kind, inputs: &[usize]| match kind {
         Kind::Conv(filters) => takes(filters, inputs),
@@ -65,5 +69,6 @@ pub(crate) fn takes_pixels(program: &Program) -> bool {
     let mut readers = program.steps.iter().filter(|step| step.inputs.contains(&input));
     program.values[input].dims().c < LANES
         && program.output != input
+        && program.values[input].within.is_none()
         && readers.all(|step| by_convolution(&step.kind, &step.inputs))
 }

@@ -77,7 +77,7 @@ impl Constants {
                 Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
                 Part::Strassen(geometry, weight) => strassen::pack(exec, &geometry, &weight, to),
                 Part::Transposed(geometry, weight) => conv::pack_back(exec, &geometry, &weight, to),
-                Part::Map(dims, values) => from_nchw(dims, &values, to),
+                Part::Map(dims, values) => from_nchw(exec, dims, &values, to),
                 Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),
                 Part::Channels(values) => to[..values.len()].copy_from_slice(&values),
             }

@@ -7,7 +7,7 @@ use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling;
 
 use crate::plan::{Plan, Step};
-use crate::task::{Filters, Task};
+use crate::task::{Apply, Filters, Task};
 
 /// A step of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,9 @@ pub struct StepInfo {
     pub bytes: u64,
     /// Those of them that are weights, which are read once for all images that are computed at a time.
     pub weight_bytes: u64,
-    /// Where its inputs start in the arena, in bytes.
+    /// Where its inputs start in the arena for one image, in bytes.
     pub input_offsets: Vec<usize>,
-    /// Where its output starts in the arena, in bytes; none for the way out.
+    /// Where its output starts in the arena for one image, in bytes; none for the way out.
     pub output_offset: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
         bytes: (2 * FLOAT * input.shape.elements()) as u64,
         weight_bytes: 0,
         input_offsets: Vec::new(),
-        output_offset: Some(FLOAT * input.place.offset),
+        output_offset: Some(FLOAT * input.place.start(1)),
     }];
     infos.extend(plan.steps.iter().map(|step| describe_step(plan, step)));
     infos.push(StepInfo {
@@ -58,7 +58,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
         macs: 0,
         bytes: (2 * FLOAT * output.shape.elements()) as u64,
         weight_bytes: 0,
-        input_offsets: vec![FLOAT * output.place.offset],
+        input_offsets: vec![FLOAT * output.place.start(1)],
         output_offset: None,
     });
     infos
@@ -73,7 +73,7 @@ fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
             (links.iter().map(|link| link.conv.macs()).sum(), links.iter().map(|link| link.packed.len()).sum())
         }
         Task::Transposed { conv, packed, .. } => (conv.macs(), packed.len()),
-        Task::Apply { .. }
+        Task::Apply(_)
         | Task::Binary(_)
         | Task::Scale
         | Task::GatedSum
@@ -98,8 +98,8 @@ fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
         macs: macs as u64,
         bytes: (FLOAT * floats) as u64,
         weight_bytes: (FLOAT * weights) as u64,
-        input_offsets: step.inputs.iter().map(|value| FLOAT * plan.places[*value].offset).collect(),
-        output_offset: Some(FLOAT * plan.places[step.output].offset),
+        input_offsets: step.inputs.iter().map(|value| FLOAT * plan.places[*value].start(1)).collect(),
+        output_offset: Some(FLOAT * plan.places[step.output].start(1)),
     }
 }
 
@@ -112,12 +112,7 @@ fn kind(task: &Task) -> String {
             let name = |link: &Filters| if link.is_depthwise() { "depthwise" } else { "conv" };
             links.iter().map(|link| convolution(name(link), link)).collect::<Vec<_>>().join(" → ")
         }
-        Task::Apply { affine, act } => {
-            let affine = affine.as_ref().map(|_| "affine".to_owned());
-            let parts: Vec<String> =
-                affine.into_iter().chain(act.function.as_ref().map(Activation::to_string)).collect();
-            parts.join(" + ")
-        }
+        Task::Apply(apply) => applied(apply).join(" + "),
         Task::Transposed { conv, bias, .. } => {
             let bias = if bias.is_some() { " + bias" } else { "" };
             format!("transposed conv {}{bias}", window(conv.kernel, conv.stride))
@@ -141,16 +136,29 @@ fn kind(task: &Task) -> String {
         Task::GlobalAverage => "global average".into(),
         Task::Softmax => "softmax".into(),
         Task::LayerNorm { .. } => "layer norm".into(),
-        Task::Channels(_) => "channels".into(),
+        Task::Channels(join) => {
+            let add = join.add.then(|| "add".to_owned());
+            let parts = ["channels".to_owned()].into_iter().chain(add).chain(applied(&join.apply));
+            parts.collect::<Vec<_>>().join(" + ")
+        }
         Task::Resample(_) => "resample".into(),
         Task::Gather(_) => "rearrange".into(),
         Task::Constant { .. } => "constant".into(),
     }
 }
 
+/// An affine map and an activation.
+fn applied(apply: &Apply) -> Vec<String> {
+    let affine = apply.affine.as_ref().map(|_| "affine".to_owned());
+    affine.into_iter().chain(apply.act.function.as_ref().map(Activation::to_string)).collect()
+}
+
 fn convolution(name: &str, filters: &Filters) -> String {
     let conv = &filters.conv;
-    let mut text = format!("{name} {}", window(conv.kernel, conv.stride));
+    let mut before = applied(&filters.source);
+    before.extend(filters.gate.then(|| "scale".to_owned()));
+    let mut text = before.into_iter().map(|part| part + " + ").collect::<String>();
+    text += &format!("{name} {}", window(conv.kernel, conv.stride));
     if conv.dilation != [1, 1] {
         text += &format!(" dilated {}", conv.dilation[0].max(conv.dilation[1]));
     }

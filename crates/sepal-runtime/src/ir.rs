@@ -28,6 +28,16 @@ pub(crate) struct Value {
     pub(crate) path: String,
     /// Shape for one image, and how it lies in memory.
     pub(crate) view: View,
+    /// The value of which this is a range of channels, if it has no memory of its own.
+    pub(crate) within: Option<Within>,
+}
+
+/// Where a value lies in a larger one of as many pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Within {
+    pub(crate) whole: ValueId,
+    /// The block of the whole's channels that is its first.
+    pub(crate) block: usize,
 }
 
 impl Value {
@@ -74,14 +84,36 @@ pub(crate) enum Kind {
     Softmax,
     /// Layer norm over the channels of each pixel.
     LayerNorm(LayerNorm),
-    /// Channels side by side: parts in ascending order that make up the whole.
-    Channels(Vec<Part>),
+    /// Channels side by side.
+    Channels(Join),
     /// Pixels of pixels.
     Resample(Taps),
     /// Elements in other places.
     Rearrange(Rearrange),
     /// A value of the network itself, in the order of channels and pixels.
     Constant(Vec<f32>),
+}
+
+/// Channels of other values side by side, with what is fused into it: `act(scale·(channels + add) + shift)`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Join {
+    /// In ascending order. Channels that are in none of them are there already.
+    pub(crate) parts: Vec<Part>,
+    /// Whether the step's last input is added before `apply`.
+    pub(crate) add: bool,
+    pub(crate) apply: Apply,
+}
+
+impl Join {
+    /// Nothing but these parts, which make up the whole.
+    pub(crate) fn new(parts: Vec<Part>) -> Self {
+        Self { parts, add: false, apply: Apply::default() }
+    }
+
+    /// Whether values only move.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.add && self.apply.is_none()
+    }
 }
 
 /// Some channels of a value.
@@ -120,7 +152,7 @@ pub(crate) struct Transposed {
     pub(crate) bias: Option<Vec<f32>>,
 }
 
-/// A convolution with what is fused into it: `act(filters(x) + bias + add)`.
+/// A convolution with what is fused into it: `act(filters(source(x)·gate) + bias + add)`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filters {
     /// Sizes for one image.
@@ -128,6 +160,10 @@ pub(crate) struct Filters {
     /// In the order O, I/groups, kH, kW.
     pub(crate) weight: Vec<f32>,
     pub(crate) bias: Option<Vec<f32>>,
+    /// Applied to the first input as it is read.
+    pub(crate) source: Apply,
+    /// Whether the step's last input has a number for each channel, by which the first one is multiplied.
+    pub(crate) gate: bool,
     /// Whether the step's second input is added before the activation.
     pub(crate) add: bool,
     pub(crate) act: Act,
@@ -146,6 +182,12 @@ pub(crate) struct Apply {
     /// Scale and shift.
     pub(crate) affine: Option<(Vec<f32>, Vec<f32>)>,
     pub(crate) act: Act,
+}
+
+impl Apply {
+    pub(crate) fn is_none(&self) -> bool {
+        self.affine.is_none() && self.act.is_none()
+    }
 }
 
 /// An activation with its slopes, if it has any.
@@ -208,6 +250,15 @@ impl Program {
             writers[step.output] = Some(index);
         }
         writers
+    }
+
+    /// The value whose memory holds `value`, and the block of its channels that is the value's first.
+    pub(crate) fn home(&self, value: ValueId) -> (ValueId, usize) {
+        let (mut home, mut at) = (value, 0);
+        while let Some(Within { whole, block }) = self.values[home].within {
+            (home, at) = (whole, at + block);
+        }
+        (home, at)
     }
 
     /// Makes every reader of `old` read `new`.

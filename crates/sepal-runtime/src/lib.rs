@@ -1,8 +1,8 @@
 //! Compile a model to an immutable plan and run it.
 //!
 //! [`compile`] folds batch norms into the layers before them, fuses activations and residual sums
-//! into the convolutions that compute their terms, packs weights for the kernels of this
-//! processor and gives every tensor a place in one arena. The [`Plan`] is shared; each
+//! into the convolutions that compute their terms, lets concatenations be written and slices be read
+//! in place, packs weights for the kernels of this processor and gives every tensor a place in one arena. The [`Plan`] is shared; each
 //! [`Session`] has its own memory and allocates nothing while it runs. A result has the same bits
 //! for any number of threads.
 //!

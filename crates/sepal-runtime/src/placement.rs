@@ -3,7 +3,7 @@
 use crate::arena::{self, Layout, Request};
 use crate::boundary::takes_pixels;
 use crate::error::{Result, RuntimeError};
-use crate::ir::Program;
+use crate::ir::{Program, ValueId};
 use crate::task::Place;
 
 /// Activations that are worth keeping in cache, in floats: 4 MiB.
@@ -33,8 +33,10 @@ impl Placement {
     /// # Errors
     /// The values of one image do not fit the address space.
     pub(crate) fn new(program: &Program, batch: usize) -> Result<Self> {
-        let mut places: Vec<Place> =
-            (program.values.iter()).map(|value| Place { dims: value.dims(), offset: 0, pixels: false }).collect();
+        let homes: Vec<(ValueId, usize)> = (0..program.values.len()).map(|value| program.home(value)).collect();
+        let mut places: Vec<Place> = (program.values.iter().zip(&homes))
+            .map(|(value, &(_, block))| Place { dims: value.dims(), offset: 0, block, pixels: false })
+            .collect();
         places[program.input].pixels = takes_pixels(program);
         for (place, value) in places.iter().zip(&program.values) {
             // Padded to whole blocks, and one row more to make the plane odd.
@@ -44,7 +46,7 @@ impl Placement {
                 return Err(RuntimeError::TooLarge { path: value.path.clone(), shape: value.view.shape.clone() });
             }
         }
-        let alive = lifetimes(program);
+        let alive = lifetimes(program, &homes);
         let each = layout(&places, &alive, 1).total;
         let most = (CACHED / each.max(1)).clamp(1, batch);
         // Groups of equal size.
@@ -53,30 +55,28 @@ impl Placement {
         if total > MAX_FLOATS {
             return Err(RuntimeError::ArenaTooLarge);
         }
-        for (place, offset) in places.iter_mut().zip(offsets) {
-            place.offset = offset;
+        for (place, (home, _)) in places.iter_mut().zip(homes) {
+            place.offset = offsets[home];
         }
         Ok(Self { places, group, arena: total })
     }
 }
 
-/// The moments between which each value is alive; nothing for those that are never written.
+/// The moments between which the memory of each value is alive; nothing for those that are never written, or lie
+/// in the memory of others.
 ///
 /// The input is written before step 0, which is moment 0; the output is read after the last step.
-fn lifetimes(program: &Program) -> Vec<Option<(usize, usize)>> {
+fn lifetimes(program: &Program, homes: &[(ValueId, usize)]) -> Vec<Option<(usize, usize)>> {
     let mut alive = vec![None; program.values.len()];
-    alive[program.input] = Some((0, 0));
-    let read = |alive: &mut Vec<Option<(usize, usize)>>, value: usize, moment: usize| {
-        if let Some((_, last)) = &mut alive[value] {
-            *last = moment;
-        }
+    let mut touch = |value: ValueId, moment: usize| {
+        let (_, last) = alive[homes[value].0].get_or_insert((moment, moment));
+        *last = moment;
     };
+    touch(program.input, 0);
     for (index, step) in program.steps.iter().enumerate() {
-        let moment = index + 1;
-        alive[step.output] = Some((moment, moment));
-        step.inputs.iter().for_each(|input| read(&mut alive, *input, moment));
+        step.inputs.iter().chain([&step.output]).for_each(|&value| touch(value, index + 1));
     }
-    read(&mut alive, program.output, program.steps.len() + 1);
+    touch(program.output, program.steps.len() + 1);
     alive
 }
 

@@ -101,7 +101,7 @@ impl Session {
                 plan.run_step(index, exec, n, arena, scratch);
                 done(index + 1);
             }
-            plan.output.write(n, arena, output);
+            plan.output.write(exec, n, arena, output);
             done(plan.steps.len() + 1);
         }
         Ok(())

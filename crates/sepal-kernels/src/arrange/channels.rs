@@ -41,6 +41,33 @@ impl Channels {
 /// # Panics
 /// If the sizes contradict each other or a slice is shorter than they ask.
 pub fn channels(exec: Exec<'_>, copy: &Channels, x: Source<'_>, out: &mut [f32], write: Write) {
+    run(exec, copy, x, Finish::default(), out, write);
+}
+
+/// What copied channels become before they are stored: `act(scale·(value + add) + shift)`.
+#[derive(Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// A tensor of the size of the one written.
+    pub add: Option<&'a [f32]>,
+    /// Scale and shift per channel of the tensor written, each padded to whole blocks.
+    pub affine: Option<(&'a [f32], &'a [f32])>,
+    /// The activation, its slopes those of the tensor written.
+    pub act: Act<'a>,
+}
+
+/// As [`channels`] with [`Write::Set`], through `finish`: the end of a block whose branches are put side by side.
+///
+/// # Panics
+/// If the sizes contradict each other or a slice is shorter than they ask.
+pub fn join(exec: Exec<'_>, copy: &Channels, x: Source<'_>, finish: Finish<'_>, out: &mut [f32]) {
+    let whole = copy.to.blocks() * LANES;
+    assert!(finish.add.is_none_or(|add| add.len() >= copy.to.len()));
+    assert!(finish.affine.is_none_or(|(scale, shift)| scale.len().min(shift.len()) >= whole));
+    assert!(!matches!(finish.act, Act::Prelu(slopes) if slopes.len() < whole));
+    run(exec, copy, x, finish, out, Write::Set);
+}
+
+fn run(exec: Exec<'_>, copy: &Channels, x: Source<'_>, finish: Finish<'_>, out: &mut [f32], write: Write) {
     let Channels { from, first, to, at, count } = *copy;
     assert!((from.n, from.h, from.w) == (to.n, to.h, to.w), "pixels: {copy:?}");
     assert!(first + count <= from.c && at + count <= to.c, "channels: {copy:?}");
@@ -50,7 +77,7 @@ pub fn channels(exec: Exec<'_>, copy: &Channels, x: Source<'_>, out: &mut [f32],
     exec.pool.run((at + count).div_ceil(LANES).saturating_sub(at / LANES) * chunks, &|item, _| {
         let (block, chunk) = (at / LANES + item / chunks, item % chunks);
         let rows = chunk * ROWS..(chunk * ROWS + ROWS).min(to.rows());
-        exec.level.dispatch(Item { copy, x: &x, out, write, block, rows });
+        exec.level.dispatch(Item { copy, x: &x, finish, out, write, block, rows });
     });
 }
 
@@ -86,6 +113,7 @@ fn written(block: usize, channels: &Range<usize>, dims: &Dims) -> Range<usize> {
 struct Item<'a> {
     copy: &'a Channels,
     x: &'a Source<'a>,
+    finish: Finish<'a>,
     out: Shared<'a>,
     write: Write,
     block: usize,
@@ -97,7 +125,7 @@ impl Kernel for Item<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { copy, x, out, write, block, rows } = self;
+        let Self { copy, x, finish, out, write, block, rows } = self;
         let Channels { from, first, to, at, count } = *copy;
         let wanted = at.saturating_sub(block * LANES)..(at + count - block * LANES).min(LANES);
         let set = written(block, &(at..at + count), &to);
@@ -125,6 +153,7 @@ impl Kernel for Item<'_> {
             },
         };
         let transform = moved.transform(isa, 0);
+        let end = Source { z: &[], affine: finish.affine, act: finish.act }.transform(isa, block);
 
         let mask = |range: Range<usize>| -> [f32; LANES] {
             let mut mask = [0.0; LANES];
@@ -136,7 +165,9 @@ impl Kernel for Item<'_> {
         let is_wanted = lanes(isa, &mask(wanted.clone()), 0);
         let is_set = lanes(isa, &mask(set), 0);
         let whole = wanted == (0..LANES);
-        let to_row = out.at(block * to.plane() + rows.start * LANES, rows.len() * LANES);
+        let at_row = block * to.plane() + rows.start * LANES;
+        let to_row = out.at(at_row, rows.len() * LANES);
+        let add = finish.add.map(|add| add[at_row..][..rows.len() * LANES].as_ptr());
         for (index, row) in rows.enumerate() {
             // Shifted loads reach into the rows beside, so the outermost rows are read lane by lane.
             let z = if shift != 0 && (row == 0 || row + 1 == from.rows()) {
@@ -160,9 +191,13 @@ impl Kernel for Item<'_> {
                     }
                 }
             };
-            let value = transform.apply(isa, z);
+            let mut value = transform.apply(isa, z);
             // SAFETY: a row of this item.
             unsafe {
+                if let Some(add) = add {
+                    value = value.add(isa, I::Block::load(isa, add.add(index * LANES)));
+                }
+                let value = end.apply(isa, value);
                 let to = to_row.add(index * LANES);
                 let value = match (write, whole) {
                     (Write::Set, true) => value,

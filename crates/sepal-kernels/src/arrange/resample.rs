@@ -40,6 +40,19 @@ impl Axis {
         Self::new(size, size, |place| [(place, 1.0)])
     }
 
+    /// How far from itself each place reads, if it is one place as it is or, where there is none, outside: by a
+    /// padding, which comes to less than zero, or a cut.
+    pub fn shift(&self) -> Option<isize> {
+        let first = (0..self.taps.len()).find_map(|place| Some((place, self.taps.get(place).first()?)));
+        let shift = first.map_or(0, |(place, tap)| tap.at as isize - place as isize);
+        let is_shifted = |place: usize| match (place.checked_add_signed(shift), self.taps.get(place)) {
+            (Some(at), [tap]) => at == tap.at as usize && tap.weight == 1.0,
+            (at, []) => at.is_none_or(|at| at >= self.from),
+            (_, _) => false,
+        };
+        (0..self.taps.len()).all(is_shifted).then_some(shift)
+    }
+
     /// The way back, which the gradient takes.
     #[must_use]
     pub fn transposed(&self) -> Self {

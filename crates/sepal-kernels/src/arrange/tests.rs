@@ -74,6 +74,36 @@ proptest! {
     }
 
     #[test]
+    fn channels_are_joined(
+        n in 1..3usize, h in 1..7usize, w in 1..9usize, parts in [count(), count(), count()],
+        which in 0..ACTS, affine in any::<bool>(), adds in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let mut numbers = Numbers::new(seed);
+        let to = Dims::new(n, parts.iter().sum(), h, w);
+        let [whole, add] = std::array::from_fn(|_| numbers.floats(to.rows() * to.c));
+        let [scale, shift, slopes] = std::array::from_fn(|_| numbers.channels(to));
+        let affine = affine.then_some((&scale[..], &shift[..]));
+        let act = act(which, &slopes);
+        let sum = |at: usize| if adds { whole[at] + add[at] } else { whole[at] };
+        let sums: Vec<f32> = (0..whole.len()).map(sum).collect();
+        let want = naive_value(to, &sums, affine, act);
+        let [whole, add] = [whole, add].map(|values| blocked(to, &values));
+        everywhere(|exec, name| {
+            let mut out = unwritten(to);
+            let mut at = 0;
+            for count in parts {
+                let copy = Channels { from: to, first: at, to, at, count };
+                let finish = Finish { add: adds.then_some(&add[..]), affine, act };
+                join(exec, &copy, Source::plain(&whole), finish, &mut out);
+                at += count;
+            }
+            let out = nchw(to, &out);
+            assert_close(&out, &want, 2e-6, name);
+            vec![out]
+        });
+    }
+
+    #[test]
     fn channels_are_filled(n in 1..3usize, c in count(), range in [0..40usize, 0..40usize], h in 1..5usize) {
         let to = Dims::new(n, c, h, 3);
         let range = range[0] % c..range[0] % c + range[1] % (c - range[0] % c + 1);
@@ -188,6 +218,22 @@ proptest! {
 fn each(dims: &Dims) -> impl Iterator<Item = (usize, usize, usize)> {
     let (channels, pixels) = (dims.c, dims.h * dims.w);
     (0..dims.n * channels * pixels).map(move |at| (at / channels / pixels, at / pixels % channels, at % pixels))
+}
+
+#[test]
+fn shifts_are_told_from_other_tables() {
+    let axis = |from: usize, to: usize, shift: isize| {
+        Axis::new(from, to, |place| place.checked_add_signed(shift).filter(|at| *at < from).map(|at| (at, 1.0)))
+    };
+    for (from, to, shift) in [(5, 5, 0), (5, 9, -2), (5, 8, -3), (5, 5, -1), (5, 2, 3), (5, 3, 0)] {
+        assert_eq!(axis(from, to, shift).shift(), Some(shift));
+    }
+    // Nothing inside, one of another weight, one repeated, one that is missing, one twice.
+    assert_eq!(axis(5, 3, -7).shift(), None);
+    assert_eq!(Axis::new(3, 3, |place| [(place, 0.5)]).shift(), None);
+    assert_eq!(Axis::new(3, 4, |place| [(place.min(2), 1.0)]).shift(), None);
+    assert_eq!(Axis::new(3, 4, |place| (place < 2).then_some((place, 1.0))).shift(), None);
+    assert_eq!(Axis::new(3, 3, |place| [(place, 1.0), (place, 1.0)]).shift(), None);
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Item<'_> {
         let len = input.h * input.w * LANES;
         let picture = match self.job.x {
             Input::Blocked(source) => &source.z[self.image * len..],
-            Input::Pixels(_) => &[],
+            Input::Gated(..) | Input::Pixels(_) => &[],
         };
         let (height, width) = if picture.is_empty() { (0, 0) } else { (input.h, input.w) };
         Map { rows: Rows::in_place(picture, height, width), plane: input.plane(), dense: true, next: input.h }

@@ -54,8 +54,8 @@ pub fn footprint(convs: &[Conv], pixels: bool) -> usize {
 /// Runs the layers one after the other on `x`; `out` becomes the last one's result.
 ///
 /// # Panics
-/// If the sizes are not those of a chain of at most [`LONGEST`] layers, an activation is not simple, or a slice is
-/// shorter than they ask.
+/// If the sizes are not those of a chain of at most [`LONGEST`] layers, an activation is not simple, the input is not
+/// read as it is, or a slice is shorter than they ask.
 pub fn forward(exec: Exec<'_>, links: &[Link<'_>], x: Input<'_>, out: &mut [f32], scratch: &mut [f32]) {
     assert!((1..=LONGEST).contains(&links.len()), "a chain of {}", links.len());
     let mut convs = [links[0].conv; LONGEST];
@@ -81,6 +81,7 @@ pub fn forward(exec: Exec<'_>, links: &[Link<'_>], x: Input<'_>, out: &mut [f32]
     let input = links[0].conv.input;
     match x {
         Input::Blocked(source) => assert!(source.is_plain() && source.z.len() >= input.len()),
+        Input::Gated(..) => panic!("a chain reads plain values"),
         Input::Pixels(pixels) => assert!(input.c < LANES && pixels.len() >= input.rows() * input.c),
     }
     assert!(out.len() >= links[last].conv.output.len());

@@ -291,18 +291,27 @@ impl Part<'_> {
         let job = self.job;
         let [down, across] = job.cuts.window.axes;
         let set = self.first && job.write == Write::Set;
-        for (index, row) in rows.clone().enumerate() {
+        let (mut row, mut index) = (rows.start, 0);
+        while row < rows.end {
             let (line, x) = (row / across.target, row % across.target);
             let (image, y) = (line / down.target, line % down.target);
             let y = image * job.into.h + y * down.stride + down.phase;
             let at = y * job.into.w + x * across.stride + across.phase;
-            let value = lanes(isa, from, index);
-            // SAFETY: bounds are checked by `at`; ours by the caller's promise.
-            unsafe {
-                let to = job.out.at(panel * job.into.plane() + at * LANES, LANES);
-                let value = if set { value } else { value.add(isa, I::Block::load(isa, to)) };
-                value.store(isa, to);
+            let count = (across.target - x).min(rows.end - row);
+            // The line's pixels from one of this phase to the next.
+            let len = ((count - 1) * across.stride + 1) * LANES;
+            let mut to = job.out.at(panel * job.into.plane() + at * LANES, len);
+            for _ in 0..count {
+                let value = lanes(isa, from, index);
+                // SAFETY: bounds are checked by `at`; ours by the caller's promise.
+                unsafe {
+                    let value = if set { value } else { value.add(isa, I::Block::load(isa, to)) };
+                    value.store(isa, to);
+                }
+                to = to.wrapping_add(across.stride * LANES);
+                index += 1;
             }
+            row += count;
         }
     }
 }

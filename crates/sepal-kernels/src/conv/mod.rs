@@ -221,6 +221,11 @@ fn operand<'a>(conv: &Conv, x: Input<'a>) -> Operand<'a> {
             assert!(source.z.len() >= conv.input.len() && is_source(&source, &conv.input));
             Operand::Values(source)
         }
+        Input::Gated(z, gate) => {
+            let Dims { n, c, .. } = conv.input;
+            assert!(z.len() >= conv.input.len() && gate.len() >= Dims::new(n, c, 1, 1).len());
+            Operand::Gated(z, gate)
+        }
         Input::Pixels(pixels) => {
             assert!(conv.input.c < LANES, "{} channels are no picture", conv.input.c);
             assert!(pixels.len() >= conv.input.rows() * conv.input.c);

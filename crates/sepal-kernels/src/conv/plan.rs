@@ -252,8 +252,8 @@ impl Window {
         })
     }
 
-    /// Every pixel reads itself.
-    pub(crate) fn identity(rows: usize) -> Self {
+    /// Every pixel of `images` times `rows` reads itself.
+    pub(crate) fn identity(images: usize, rows: usize) -> Self {
         let one = Axis {
             target: 1,
             source: 1,
@@ -266,12 +266,12 @@ impl Window {
             stride: 1,
             phase: 0,
         };
-        Self { images: 1, axes: [one, Axis { target: rows, source: rows, ..one }] }
+        Self { images, axes: [one, Axis { target: rows, source: rows, ..one }] }
     }
 
     /// Where pixels only read themselves, one long line instead of the many lines of all images.
     fn flat(self, conv: &Conv) -> Self {
-        if conv.is_pointwise() { Self::identity(conv.output.rows()) } else { self }
+        if conv.is_pointwise() { Self::identity(1, conv.output.rows()) } else { self }
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -14,6 +14,8 @@ use std::ops::Range;
 pub(super) enum Operand<'a> {
     Values(Source<'a>),
     Gradient(GradSource<'a>),
+    /// Values, and what each image's channels are multiplied by.
+    Gated(&'a [f32], &'a [f32]),
     Pixels(&'a [f32]),
 }
 
@@ -40,6 +42,7 @@ impl<'a> Operand<'a> {
     pub(super) fn ahead(&self, ahead: &mut Ahead, dims: &Dims, blocks: usize, rows: &Range<usize>) {
         match self {
             Self::Values(source) => ahead.add(source.z, dims.plane(), blocks, rows),
+            Self::Gated(z, _) => ahead.add(z, dims.plane(), blocks, rows),
             Self::Gradient(gradient) => {
                 ahead.add(gradient.g, dims.plane(), blocks, rows);
                 if !gradient.is_plain() {
@@ -69,8 +72,11 @@ impl<'a> Operand<'a> {
             return View { start: from.as_ptr(), plane: dims.plane() };
         }
         let round = Round { taps: 0..1, blocks };
+        // A gate is an image's own.
+        let images = if matches!(self, Self::Gated(..)) { dims.n } else { 1 };
+        let window = Window::identity(images, dims.rows() / images.max(1));
         // SAFETY: as promised.
-        unsafe { self.stage(isa, dims, &Window::identity(dims.rows()), rows, &round, scratch) }
+        unsafe { self.stage(isa, dims, &window, rows, &round, scratch) }
     }
 
     /// Copies what `rows` of the window read in `round` to `scratch`, as `[tap][block][row][16]`; for
@@ -124,6 +130,7 @@ impl<'a> Operand<'a> {
         let act = match self {
             Self::Values(source) => source.act,
             Self::Gradient(source) => source.source.act,
+            Self::Gated(..) => Act::None,
             Self::Pixels(_) => return,
         };
         let place = Place { dims, window, rows, tap, block, to };
@@ -158,7 +165,22 @@ impl<'a> Operand<'a> {
                         rows,
                         tap,
                         #[inline(always)]
-                        |at| transform.apply(isa, I::Block::load(isa, z.add(at))),
+                        |_, at| transform.apply(isa, I::Block::load(isa, z.add(at))),
+                        to,
+                    );
+                }
+                Self::Gated(z, gate) => {
+                    let z = z[plane..][..count].as_ptr();
+                    let gate = gate[block * Dims::new(dims.n, dims.c, 1, 1).plane()..][..dims.n * LANES].as_ptr();
+                    gather(
+                        isa,
+                        window,
+                        rows,
+                        tap,
+                        #[inline(always)]
+                        |image, at| {
+                            I::Block::load(isa, z.add(at)).mul(isa, I::Block::load(isa, gate.add(image * LANES)))
+                        },
                         to,
                     );
                 }
@@ -173,7 +195,7 @@ impl<'a> Operand<'a> {
                         rows,
                         tap,
                         #[inline(always)]
-                        |at| transform.apply(isa, I::Block::load(isa, g.add(at)), I::Block::load(isa, z.add(at))),
+                        |_, at| transform.apply(isa, I::Block::load(isa, g.add(at)), I::Block::load(isa, z.add(at))),
                         to,
                     );
                 }
@@ -193,8 +215,8 @@ struct Place<'a> {
     to: *mut f32,
 }
 
-/// Writes what `rows` of the window read for tap `tap` to `to`, row after row; `read` gets the offset
-/// of a row in a plane.
+/// Writes what `rows` of the window read for tap `tap` to `to`, row after row; `read` gets the image and the
+/// offset of a row in a plane.
 ///
 /// # Safety
 /// `to` holds the rows, and `read` may be called for all rows of the source.
@@ -204,7 +226,7 @@ unsafe fn gather<I: Isa>(
     window: &Window,
     rows: &Range<usize>,
     tap: usize,
-    read: impl Fn(usize) -> I::Block,
+    read: impl Fn(usize, usize) -> I::Block,
     to: *mut f32,
 ) {
     let [down, across] = window.axes;
@@ -239,7 +261,7 @@ unsafe fn gather<I: Isa>(
                 let line = image * down.source + source_y as usize;
                 let mut at = (line * across.source + source_x) * LANES;
                 for _ in from..until {
-                    read(at).store(isa, to);
+                    read(image, at).store(isa, to);
                     at += across.mul * LANES;
                     to = to.add(LANES);
                 }

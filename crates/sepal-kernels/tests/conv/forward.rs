@@ -1,7 +1,7 @@
 //! The forward product: all sizes, sources, epilogues, statistics.
 
 use super::*;
-use sepal_kernels::{Act, Epilogue, Exec, Input, Source, conv, norm};
+use sepal_kernels::{Act, Epilogue, Input, Source, conv, norm};
 
 /// Runs on every level and both pools; the pools must agree to the bit.
 fn run_all(conv: &Conv, x: Input<'_>, weight: &[f32], epilogue: Epilogue<'_>, check: impl Fn(Level, &[f32], &[f32])) {
@@ -58,8 +58,17 @@ fn check(conv: &Conv) {
         });
     }
 
+    let Dims { n, c, h, w } = conv.input;
+    let gate = noises(7, n * c);
+    let gate_buffer = blocked(Dims::new(n, c, 1, 1), &gate);
+    let value: Vec<f64> = x.iter().enumerate().map(|(at, x)| f64::from(*x) * f64::from(gate[at / (h * w)])).collect();
+    let want = naive::forward(conv, &value, &wide(&weight));
+    run_all(conv, Input::Gated(&buffer, &gate_buffer), &weight, Epilogue::default(), |level, out, stats| {
+        close(&format!("{conv:?} {level:?} gated"), out, &want, terms);
+        check_stats(conv, out, stats);
+    });
+
     if conv.input.c < 16 {
-        let Dims { n, c, h, w } = conv.input;
         let mut pixels = Vec::new();
         for at in 0..n * h * w {
             pixels.extend((0..c).map(|channel| x[(at / (h * w) * c + channel) * h * w + at % (h * w)]));

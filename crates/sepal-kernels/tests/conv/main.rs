@@ -7,7 +7,8 @@ mod strassen;
 mod transposed;
 
 use proptest::prelude::*;
-use sepal_kernels::{Buffer, Conv, Dims, Level, from_nchw, pool::ThreadPool, to_nchw};
+use sepal_kernels::pool::{Serial, ThreadPool};
+use sepal_kernels::{Buffer, Conv, Dims, Exec, Level, from_nchw, to_nchw};
 
 /// A deterministic number in -1..1 for each index.
 fn noise(seed: u64, index: usize) -> f32 {
@@ -34,7 +35,7 @@ fn nchw_len(dims: Dims) -> usize {
 fn blocked(dims: Dims, nchw: &[f32]) -> Buffer {
     let mut buffer = Buffer::zeroed(dims.len());
     buffer.fill(7.5);
-    from_nchw(dims, nchw, &mut buffer);
+    from_nchw(Exec::new(&Serial), dims, nchw, &mut buffer);
     if !dims.c.is_multiple_of(16) {
         let plane = (dims.blocks() - 1) * dims.plane();
         for row in 0..dims.rows() {
@@ -46,7 +47,7 @@ fn blocked(dims: Dims, nchw: &[f32]) -> Buffer {
 
 fn dense(dims: Dims, blocked: &[f32]) -> Vec<f32> {
     let mut nchw = vec![0.0; nchw_len(dims)];
-    to_nchw(dims, blocked, &mut nchw);
+    to_nchw(Exec::new(&Serial), dims, blocked, &mut nchw);
     nchw
 }
 

@@ -5,7 +5,7 @@ use sepal_kernels::{Conv, Dims};
 
 use super::Lowering;
 use crate::error::Result;
-use crate::ir::{Act, Filters, Kind, Transposed, ValueId};
+use crate::ir::{Act, Apply, Filters, Kind, Transposed, ValueId};
 use crate::view::View;
 
 pub(super) fn conv2d(lowering: &mut Lowering<'_>, op: &Conv2d) -> Result<ValueId> {
@@ -38,7 +38,7 @@ pub(super) fn linear(lowering: &mut Lowering<'_>, op: &Linear) -> Result<ValueId
 fn filters(lowering: &mut Lowering<'_>, x: ValueId, view: View, conv: Conv, bias: bool) -> Result<ValueId> {
     let bias = if bias { Some(lowering.param("bias")?) } else { None };
     let weight = lowering.param("weight")?;
-    let filters = Filters { conv, weight, bias, add: false, act: Act::default() };
+    let filters = Filters { conv, weight, bias, source: Apply::default(), gate: false, add: false, act: Act::default() };
     Ok(lowering.step(Kind::Conv(filters), vec![x], view))
 }
 

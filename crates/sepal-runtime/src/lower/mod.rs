@@ -57,7 +57,7 @@ impl Lowering<'_> {
 
     /// A new value of this node, without a step that writes it.
     fn value(&mut self, view: View) -> ValueId {
-        self.program.values.push(Value { path: self.node.path.clone(), view });
+        self.program.values.push(Value { path: self.node.path.clone(), view, within: None });
         self.program.values.len() - 1
     }
 

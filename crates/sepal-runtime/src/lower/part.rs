@@ -3,7 +3,7 @@
 use sepal_graph::{Concat, Pad, PadMode, Slice};
 
 use super::Lowering;
-use crate::ir::{Kind, Origin, Part, ValueId};
+use crate::ir::{Join, Kind, Origin, Part, ValueId};
 use crate::rearrange::Rearrange;
 use crate::taps;
 use crate::view::View;
@@ -22,7 +22,7 @@ pub(super) fn concat(lowering: &mut Lowering<'_>, op: &Concat) -> ValueId {
         at += count;
     }
     let view = View { shape: lowering.output.clone(), order };
-    lowering.step(Kind::Channels(parts), inputs, view)
+    lowering.step(Kind::Channels(Join::new(parts)), inputs, view)
 }
 
 pub(super) fn slice(lowering: &mut Lowering<'_>, op: &Slice) -> ValueId {
@@ -31,7 +31,7 @@ pub(super) fn slice(lowering: &mut Lowering<'_>, op: &Slice) -> ValueId {
     let view = View { shape: lowering.output.clone(), order: from.order.clone() };
     let count = view.shape.dims()[op.axis];
     let kind = if from.channels() == op.axis && op.step == 1 {
-        Kind::Channels(vec![Part { at: 0, count, from: Origin::Input { index: 0, first: op.start } }])
+        Kind::Channels(Join::new(vec![Part { at: 0, count, from: Origin::Input { index: 0, first: op.start } }]))
     } else if is_map(from) && op.axis > 0 {
         Kind::Resample(taps::slice(op.axis, op.start, op.step, count, from.shape.size()))
     } else {
@@ -60,7 +60,7 @@ pub(super) fn pad(lowering: &mut Lowering<'_>, op: &Pad) -> ValueId {
                 part(before, count, Origin::Input { index: 0, first: 0 }),
                 part(before + count, op.after[channels], Origin::Value(value)),
             ];
-            Kind::Channels(parts.into_iter().filter(|part| part.count > 0).collect())
+            Kind::Channels(Join::new(parts.into_iter().filter(|part| part.count > 0).collect()))
         }
         _ if is_map(from) && !added(channels) => Kind::Resample(taps::pad(op, from.shape.size())),
         mode => {

@@ -6,10 +6,14 @@
 mod drop_dead;
 mod drop_identity;
 mod flatten_linear;
+mod fold_pad;
 mod fuse_activation;
 mod fuse_add;
 mod fuse_chains;
+mod fuse_join;
+mod fuse_operand;
 mod fuse_rearrange;
+mod in_place;
 
 use crate::ir::Program;
 
@@ -20,10 +24,14 @@ pub(crate) fn run(program: &mut Program) {
     fuse_rearrange::run(program);
     drop_identity::run(program);
     flatten_linear::run(program);
+    fold_pad::run(program);
     drop_dead::run(program);
     fuse_add::run(program);
     fuse_activation::run(program);
     fuse_chains::run(program);
+    fuse_join::run(program);
+    fuse_operand::run(program);
+    in_place::run(program);
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 use sepal_graph::{
-    Activation, Builder, Constant, Conv2d, Divide, GlobalAvgPool, LayerNorm, Meta, Model, NodeId, Reshape, Result,
-    Shape, Slice, Subtract, Transpose, Weights,
+    Activation, AvgPool, Builder, Constant, Conv2d, Divide, GlobalAvgPool, LayerNorm, MaxPool, Meta, Model, NodeId, Pad,
+    PadMode, Reshape, Result, Shape, Slice, Subtract, Transpose, Weights,
 };
 
-use crate::ir::{Kind, Program};
+use crate::ir::{Kind, Origin, Program, Within};
 use crate::lower::lower;
 
 /// The program of a network on 4×6×6 pictures after all passes.
@@ -19,10 +19,13 @@ fn program(build: impl FnOnce(&mut Builder, NodeId) -> Result<NodeId>) -> Progra
     let mut written = vec![false; program.values.len()];
     written[program.input] = true;
     for step in &program.steps {
-        assert!(step.inputs.iter().all(|input| written[*input]), "{step:?} reads what is not there yet");
-        written[step.output] = true;
+        assert!(
+            step.inputs.iter().all(|input| written[program.home(*input).0]),
+            "{step:?} reads what is not there yet"
+        );
+        written[program.home(step.output).0] = true;
     }
-    assert!(written[program.output]);
+    assert!(written[program.home(program.output).0]);
     program
 }
 
@@ -266,4 +269,165 @@ fn a_reshaped_map_keeps_its_size_for_whoever_reads_windows() {
     assert_eq!(paths(&program), ["slice", "conv"]);
     let Kind::Resample(taps) = &program.steps[0].kind else { panic!("{:?}", program.steps[0]) };
     assert_eq!((taps.from(), taps.to()), ([4, 9], [2, 9]));
+}
+
+/// Where the value of a path lies.
+fn within(program: &Program, path: &str) -> Option<Within> {
+    let of = |value: &&crate::ir::Value| value.path == path;
+    program.values.iter().filter(of).find_map(|value| value.within)
+}
+
+#[test]
+fn aligned_parts_are_written_into_the_whole() {
+    let program = program(|b, x| {
+        let y = b.conv("first", x, Conv2d::pointwise(32))?;
+        let z = b.conv("second", y, Conv2d::pointwise(20))?;
+        let x = b.concat("concat", &[y, z])?;
+        b.conv("last", x, Conv2d::standard(3, 3))
+    });
+    assert_eq!(paths(&program), ["first", "second", "last"]);
+    let whole = program.steps[2].inputs[0];
+    assert_eq!(within(&program, "first"), Some(Within { whole, block: 0 }));
+    assert_eq!(within(&program, "second"), Some(Within { whole, block: 2 }));
+}
+
+#[test]
+fn a_part_that_begins_inside_a_block_is_copied() {
+    let program = program(|b, x| {
+        let y = b.conv("first", x, Conv2d::pointwise(20))?;
+        let z = b.conv("second", x, Conv2d::pointwise(12))?;
+        let w = b.conv("third", x, Conv2d::pointwise(16))?;
+        let x = b.concat("concat", &[y, z, w, y])?;
+        b.conv("last", x, Conv2d::standard(3, 3))
+    });
+    assert_eq!(paths(&program), ["first", "second", "third", "concat", "last"]);
+    let Kind::Channels(join) = &program.steps[3].kind else { panic!("{:?}", program.steps[3]) };
+    let copied: Vec<(usize, Origin)> = join.parts.iter().map(|part| (part.at, part.from)).collect();
+    // The last one lies in the whole already.
+    assert_eq!(copied, [(20, Origin::Input { index: 1, first: 0 }), (48, Origin::Input { index: 3, first: 0 })]);
+    assert!(within(&program, "first").is_some() && within(&program, "second").is_none());
+    assert_eq!(within(&program, "third").unwrap().block, 2);
+}
+
+#[test]
+fn a_running_concatenation_is_one_map() {
+    let program = program(|b, x| {
+        let mut x = b.conv("stem", x, Conv2d::pointwise(32))?;
+        for i in 0..3 {
+            let y = b.conv(&format!("layer{i}"), x, Conv2d::standard(16, 3).same())?;
+            x = b.concat(&format!("concat{i}"), &[x, y])?;
+        }
+        Ok(x)
+    });
+    assert_eq!(paths(&program), ["stem", "layer0", "layer1", "layer2"]);
+    for (step, block) in program.steps.iter().zip([0, 2, 3, 4]) {
+        assert_eq!(program.home(step.output), (program.output, block));
+    }
+    assert_eq!(program.home(program.steps[3].inputs[0]), (program.output, 0));
+}
+
+#[test]
+fn a_concatenation_of_what_lies_side_by_side_is_there() {
+    let program = program(|b, x| {
+        let mut maps = vec![b.conv("stem", x, Conv2d::pointwise(16))?];
+        for i in 0..3 {
+            let x = b.concat(&format!("concat{i}"), &maps)?;
+            maps.push(b.conv(&format!("layer{i}"), x, Conv2d::standard(16, 3).same())?);
+        }
+        b.concat("last", &maps)
+    });
+    assert_eq!(paths(&program), ["stem", "layer0", "layer1", "layer2"]);
+    assert!(program.steps[1..].iter().all(|step| program.home(step.inputs[0]) == (program.output, 0)));
+}
+
+#[test]
+fn slices_are_read_where_they_lie() {
+    let program = program(|b, x| {
+        let x = b.conv("conv", x, Conv2d::pointwise(48))?;
+        let y = b.node("aligned", Slice::channels(16, 40), &[x])?;
+        let z = b.node("shifted", Slice::channels(3, 27), &[x])?;
+        b.add("add", y, z)
+    });
+    assert_eq!(paths(&program), ["conv", "shifted", "add"]);
+    assert_eq!(program.home(program.steps[2].inputs[0]), (program.steps[0].output, 1));
+}
+
+#[test]
+fn a_sum_and_a_norm_run_while_unaligned_parts_are_copied() {
+    let branches = |channels: [usize; 2]| {
+        program(|b, x| {
+            let x = b.conv("stem", x, Conv2d::pointwise(channels[0] + channels[1]))?;
+            let y = b.conv("first", x, Conv2d::pointwise(channels[0]))?;
+            let z = b.conv("second", x, Conv2d::pointwise(channels[1]))?;
+            let y = b.concat("concat", &[y, z])?;
+            let y = b.batch_norm("bn", y)?;
+            let y = b.activation("act", y, Activation::Prelu)?;
+            let z = b.concat("concat2", &[y, y])?;
+            let x = b.concat("concat3", &[x, x])?;
+            let x = b.add("add", x, z)?;
+            b.activation("last", x, Activation::Relu)
+        })
+    };
+    let unaligned = branches([12, 8]);
+    assert_eq!(paths(&unaligned), ["stem", "first", "second", "bn", "concat2", "add"]);
+    let join = |step: &crate::ir::Step| if let Kind::Channels(join) = &step.kind { Some(join.clone()) } else { None };
+    let joins: Vec<_> = unaligned.steps.iter().filter_map(join).collect();
+    assert!(joins[0].apply.affine.is_some() && joins[0].apply.act.slopes.len() == 20 && !joins[0].add);
+    assert!(joins[2].add && joins[2].apply.act.function == Some(Activation::Relu));
+    // Where parts are free, only a sum is worth a copy.
+    assert_eq!(paths(&branches([16, 16])), ["stem", "first", "second", "bn", "concat2", "add"]);
+    let Kind::Apply(_) = &branches([16, 16]).steps[3].kind else { panic!("{:?}", branches([16, 16]).steps) };
+}
+
+#[test]
+fn zeros_around_a_map_are_padding() {
+    let pad = |b: &mut Builder, x, mode| b.node("pad", Pad { before: vec![0, 1, 0], after: vec![0, 2, 1], mode }, &[x]);
+    let conv = program(|b, x| {
+        let x = pad(b, x, PadMode::Constant(0.0))?;
+        b.conv("conv", x, Conv2d::standard(4, 3).stride(2).padding(1))
+    });
+    assert_eq!(paths(&conv), ["conv"]);
+    let Kind::Conv(filters) = &conv.steps[0].kind else { panic!("{:?}", conv.steps[0]) };
+    assert_eq!((filters.conv.input.h, filters.conv.input.w, filters.conv.padding), (6, 6, [2, 1]));
+    let average = program(|b, x| {
+        let x = pad(b, x, PadMode::Constant(0.0))?;
+        b.node("average", AvgPool::new(3, 2), &[x])
+    });
+    let Kind::Pool(pool) = &average.steps[0].kind else { panic!("{:?}", average.steps[0]) };
+    assert_eq!((pool.padding, pool.padding_end), ([1, 0], [2, 1]));
+    // Neither a maximum nor what repeats pixels.
+    let maximum = program(|b, x| {
+        let x = pad(b, x, PadMode::Constant(0.0))?;
+        b.node("maximum", MaxPool::new(3, 2), &[x])
+    });
+    assert_eq!(paths(&maximum), ["pad", "maximum"]);
+    let edge = program(|b, x| {
+        let x = pad(b, x, PadMode::Edge)?;
+        b.conv("conv", x, Conv2d::standard(4, 3))
+    });
+    assert_eq!(paths(&edge), ["pad", "conv"]);
+}
+
+#[test]
+fn gates_and_norms_are_applied_where_pointwise_convolutions_read() {
+    let program = program(|b, x| {
+        let x = b.batch_norm("bn1", x)?;
+        let x = b.activation("act1", x, Activation::Relu)?;
+        let x = b.conv("expand", x, Conv2d::pointwise(20))?;
+        let s = b.node("pool", GlobalAvgPool { keep_dims: true }, &[x])?;
+        let x = b.multiply("scale", x, s)?;
+        let y = b.conv("project", x, Conv2d::pointwise(20))?;
+        let y = b.add("add", y, y)?;
+        let y = b.activation("act2", y, Activation::Relu)?;
+        b.conv("wide", y, Conv2d::standard(3, 3))
+    });
+    assert_eq!(paths(&program), ["expand", "pool", "project", "add", "act2", "wide"]);
+    let [first, project] = [0, 2].map(|step: usize| match &program.steps[step].kind {
+        Kind::Conv(filters) => filters,
+        other => panic!("{other:?}"),
+    });
+    assert!(first.source.affine.is_some() && first.source.act.function == Some(Activation::Relu));
+    assert!(project.gate && !first.gate);
+    assert_eq!(program.steps[2].inputs, [program.steps[0].output, program.steps[1].output]);
+    assert!(!crate::boundary::takes_pixels(&program));
 }

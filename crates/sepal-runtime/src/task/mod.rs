@@ -9,7 +9,7 @@ use sepal_kernels::arrange::{Gather, Taps};
 use sepal_kernels::conv::strassen;
 use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
-use sepal_kernels::{Act, Conv, Dims, Epilogue, chain, conv, depthwise};
+use sepal_kernels::{Act, Conv, Dims, Epilogue, Source, chain, conv, depthwise};
 
 use crate::constants::Constants;
 use crate::ir::{self, Part, kernel_act};
@@ -21,8 +21,10 @@ pub(crate) use run::Operands;
 pub(crate) struct Place {
     /// Sizes for one image.
     pub(crate) dims: Dims,
-    /// First float.
+    /// First float of the memory that it lies in.
     pub(crate) offset: usize,
+    /// Channel blocks of as many pixels that come before it there.
+    pub(crate) block: usize,
     /// Dense `N, H, W, C` floats instead of channel blocks.
     pub(crate) pixels: bool,
 }
@@ -39,9 +41,20 @@ impl Place {
         if self.pixels { dims.rows() * dims.c } else { dims.len() }
     }
 
+    /// First float of `n` images.
+    pub(crate) fn start(&self, n: usize) -> usize {
+        self.offset + self.block * self.dims(n).plane()
+    }
+
     /// Where `n` images lie.
     pub(crate) fn range(&self, n: usize) -> Range<usize> {
-        self.offset..self.offset + self.len(n)
+        self.start(n)..self.start(n) + self.len(n)
+    }
+
+    /// Where some channel blocks of `n` images lie.
+    pub(crate) fn blocks(&self, n: usize, blocks: Range<usize>) -> Range<usize> {
+        let plane = self.dims(n).plane();
+        self.start(n) + blocks.start * plane..self.start(n) + blocks.end * plane
     }
 }
 
@@ -59,10 +72,7 @@ pub(crate) enum Task {
         packed: Range<usize>,
         bias: Option<Range<usize>>,
     },
-    Apply {
-        affine: Option<[Range<usize>; 2]>,
-        act: Activate,
-    },
+    Apply(Apply),
     Binary(Binary),
     Scale,
     GatedSum,
@@ -74,7 +84,7 @@ pub(crate) enum Task {
         affine: Option<[Range<usize>; 2]>,
         eps: f32,
     },
-    Channels(Vec<Part>),
+    Channels(Join),
     Resample(Taps),
     Gather(Gather),
     Constant {
@@ -84,14 +94,44 @@ pub(crate) enum Task {
     },
 }
 
+/// Channels side by side, with the places of the constants of what is fused into it.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) add: bool,
+    pub(crate) apply: Apply,
+}
+
 /// A convolution: its sizes for one image and the places of its constants.
 #[derive(Clone, Debug)]
 pub(crate) struct Filters {
     pub(crate) conv: Conv,
     pub(crate) packed: Range<usize>,
     pub(crate) bias: Option<Range<usize>>,
+    /// What is applied to the input.
+    pub(crate) source: Apply,
+    pub(crate) gate: bool,
     pub(crate) add: bool,
     pub(crate) act: Activate,
+}
+
+/// A per-channel affine map and an activation, with the places of their constants.
+#[derive(Clone, Debug)]
+pub(crate) struct Apply {
+    pub(crate) affine: Option<[Range<usize>; 2]>,
+    pub(crate) act: Activate,
+}
+
+impl Apply {
+    fn new(apply: ir::Apply, constants: &mut Constants) -> Self {
+        let affine = apply.affine.map(|affine| pair(affine, constants));
+        Self { affine, act: Activate::new(apply.act, constants) }
+    }
+
+    fn source<'a>(&self, z: &'a [f32], constants: &'a [f32]) -> Source<'a> {
+        let affine = self.affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
+        Source { z, affine, act: self.act.act(constants) }
+    }
 }
 
 /// An activation with the place of its slopes.
@@ -107,7 +147,13 @@ impl Activate {
     }
 
     fn act<'a>(&self, constants: &'a [f32]) -> Act<'a> {
-        kernel_act(self.function, &constants[self.slopes.clone()])
+        self.act_from(0, constants)
+    }
+
+    /// For channels from `first` on, with which a block begins.
+    fn act_from<'a>(&self, first: usize, constants: &'a [f32]) -> Act<'a> {
+        let slopes = &constants[self.slopes.clone()];
+        kernel_act(self.function, &slopes[first.min(slopes.len())..])
     }
 }
 
@@ -123,10 +169,11 @@ impl Filters {
         filters: ir::Filters,
         constants: &mut Constants,
     ) -> Self {
-        let ir::Filters { conv, weight, bias, add, act } = filters;
+        let ir::Filters { conv, weight, bias, source, gate, add, act } = filters;
         let packed = pack(constants, conv, weight);
         let bias = bias.map(|bias| constants.channels(bias));
-        Self { conv, packed, bias, add, act: Activate::new(act, constants) }
+        let (source, act) = (Apply::new(source, constants), Activate::new(act, constants));
+        Self { conv, packed, bias, source, gate, add, act }
     }
 
     pub(crate) fn is_depthwise(&self) -> bool {
@@ -179,10 +226,7 @@ impl Task {
                 let packed = constants.transposed(conv, weight);
                 Self::Transposed { conv, packed, bias: bias.map(|bias| constants.channels(bias)) }
             }
-            ir::Kind::Apply(ir::Apply { affine, act }) => {
-                let affine = affine.map(|affine| pair(affine, constants));
-                Self::Apply { affine, act: Activate::new(act, constants) }
-            }
+            ir::Kind::Apply(apply) => Self::Apply(Apply::new(apply, constants)),
             ir::Kind::LayerNorm(ir::LayerNorm { affine, eps }) => {
                 Self::LayerNorm { affine: affine.map(|affine| pair(affine, constants)), eps }
             }
@@ -192,7 +236,9 @@ impl Task {
             ir::Kind::Pool(pool) => Self::Pool(pool),
             ir::Kind::GlobalAverage => Self::GlobalAverage,
             ir::Kind::Softmax => Self::Softmax,
-            ir::Kind::Channels(parts) => Self::Channels(parts),
+            ir::Kind::Channels(ir::Join { parts, add, apply }) => {
+                Self::Channels(Join { parts, add, apply: Apply::new(apply, constants) })
+            }
             ir::Kind::Resample(taps) => Self::Resample(taps),
             ir::Kind::Rearrange(rearrange) => Self::Gather(rearrange.gather()),
             ir::Kind::Constant(values) => Self::Constant { dims, values: constants.map(dims, values) },
@@ -210,7 +256,7 @@ impl Task {
                 chain::forward_scratch(&convs, pixels, threads)
             },
             Self::Transposed { conv, .. } => &|n| conv::transposed::forward_scratch(&batched(conv, n), threads),
-            Self::Apply { .. }
+            Self::Apply(_)
             | Self::Binary(_)
             | Self::Scale
             | Self::GatedSum

@@ -1,6 +1,8 @@
 //! Running the kernel of a step.
 
-use sepal_kernels::arrange::{self, Channels};
+use std::ops::Range;
+
+use sepal_kernels::arrange::{self, Channels, Finish};
 use sepal_kernels::chain::{self, Link};
 use sepal_kernels::conv::strassen;
 use sepal_kernels::pooling::Pool;
@@ -8,7 +10,7 @@ use sepal_kernels::scale::{self, Factor};
 use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
 use sepal_kernels::{layer_norm, pooling, softmax};
 
-use super::{Place, Task, batched};
+use super::{Join, Place, Task, batched};
 use crate::ir::{Origin, Part};
 
 /// What a kernel works on.
@@ -52,8 +54,13 @@ impl Task {
         match self {
             Self::Conv(filters) => {
                 let pixels = operands.from(0).pixels;
-                let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
-                let input = if pixels { Input::Pixels(x) } else { Input::Blocked(Source::plain(x)) };
+                let gate = if filters.gate { operands.inputs.len() - 1 } else { 0 };
+                let ([x, add, gate], out, scratch) = operands.views([0, usize::from(filters.add), gate]);
+                let input = match (pixels, filters.gate) {
+                    (true, _) => Input::Pixels(x),
+                    (_, true) => Input::Gated(x, gate),
+                    (_, false) => Input::Blocked(filters.source.source(x, constants)),
+                };
                 let packed = &constants[filters.packed.clone()];
                 let epilogue = filters.epilogue(constants, add);
                 conv::forward(exec, &filters.conv(n), input, packed, epilogue, out, None, scratch);
@@ -66,7 +73,7 @@ impl Task {
             Self::Depthwise(filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
                 let packed = &constants[filters.packed.clone()];
-                let (source, epilogue) = (Source::plain(x), filters.epilogue(constants, add));
+                let (source, epilogue) = (filters.source.source(x, constants), filters.epilogue(constants, add));
                 depthwise::forward(exec, &filters.conv(n), source, packed, epilogue, out, None, scratch);
             }
             Self::Chain(links) => {
@@ -87,10 +94,9 @@ impl Task {
                 let bias = bias.clone().map(|bias| &constants[bias]);
                 conv::transposed::forward(exec, &batched(conv, n), Source::plain(x), packed, bias, out, scratch);
             }
-            Self::Apply { affine, act } => {
+            Self::Apply(apply) => {
                 let ([z], out, _) = operands.views([0]);
-                let affine = affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
-                elementwise::apply(exec, &to, Source { z, affine, act: act.act(constants) }, out);
+                elementwise::apply(exec, &to, apply.source(z, constants), out);
             }
             Self::Binary(op) => {
                 let ([x, y], out, _) = operands.views([0, 1]);
@@ -132,9 +138,9 @@ impl Task {
                 };
                 layer_norm::forward(exec, &to, Source::plain(x), gamma, beta, *eps, out);
             }
-            Self::Channels(parts) => {
-                for part in parts {
-                    channels(exec, part, &mut operands);
+            Self::Channels(join) => {
+                for part in &join.parts {
+                    channels(exec, join, part, &mut operands, constants);
                 }
             }
             Self::Resample(taps) => {
@@ -153,19 +159,34 @@ impl Task {
     }
 }
 
-/// Writes some channels of the output.
-fn channels(exec: Exec<'_>, part: &Part, operands: &mut Operands<'_>) {
-    let (to, &Part { at, count, from }) = (operands.to(), part);
+/// Writes some channels of the output: it sees only their blocks, as others may be read.
+fn channels(exec: Exec<'_>, join: &Join, part: &Part, operands: &mut Operands<'_>, constants: &[f32]) {
+    let (n, &Part { at, count, from }) = (operands.n, part);
+    let blocks = at / LANES..(at + count).div_ceil(LANES);
+    let first_channel = blocks.start * LANES;
+    let to = Dims { c: at + count - first_channel, ..operands.to() };
+    let at = at - first_channel;
+    let out = operands.places[operands.output].blocks(n, blocks.clone());
     match from {
         Origin::Input { index, first } => {
             // The same pixels, whatever shape they are counted in.
             let from = Dims { c: operands.from(index).dims.c, ..to };
-            let ([x], out, _) = operands.views([index]);
-            let copy = Channels { from, first, to, at, count };
-            arrange::channels(exec, &copy, Source::plain(x), out, Write::Set);
+            let x = operands.from(index).range(n);
+            let add = match join.add {
+                true => operands.from(operands.inputs.len() - 1).blocks(n, blocks.clone()),
+                false => x.clone(),
+            };
+            let ([x, add], [out]) = operands.arena.views([x, add], [out]);
+            let lanes = |values: &Range<usize>| &constants[values.clone()][first_channel..];
+            let finish = Finish {
+                add: join.add.then_some(add),
+                affine: join.apply.affine.as_ref().map(|[scale, shift]| (lanes(scale), lanes(shift))),
+                act: join.apply.act.act_from(first_channel, constants),
+            };
+            arrange::join(exec, &Channels { from, first, to, at, count }, Source::plain(x), finish, out);
         }
         Origin::Value(value) => {
-            let ([], out, _) = operands.views([]);
+            let ([], [out]) = operands.arena.views([], [out]);
             arrange::fill(exec, &to, at..at + count, value, out);
         }
     }

@@ -59,6 +59,7 @@ pub fn cases() -> Vec<Case> {
         arithmetic::reductions,
         arithmetic::gated_sums,
         arrange::concat_and_slice,
+        arrange::values_in_others,
         arrange::padding,
         arrange::resizing,
         arrange::other_shapes,

@@ -47,7 +47,7 @@ impl Run<'_> {
         let by_producer = unit.norm.as_ref().is_some_and(|norm| norm.by_producer);
         match (&unit.kind, source(0, x)) {
             (Kind::Input { pixels: true }, _) => pixels_from_nchw(exec, unit.dims, images, z),
-            (Kind::Input { pixels: false }, _) => from_nchw(unit.dims, images, z),
+            (Kind::Input { pixels: false }, _) => from_nchw(exec, unit.dims, images, z),
             (Kind::Conv { conv, weight, bias }, Some(source)) => {
                 let input = match read(0).map(|input| &input.kind) {
                     Some(Kind::Input { pixels: true }) => Input::Pixels(x),

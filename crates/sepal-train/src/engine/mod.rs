@@ -292,7 +292,7 @@ impl Run<'_> {
         let mut blocked = vec![0.0; unit.dims.len()];
         elementwise::apply(self.exec, &unit.dims, source, &mut blocked);
         logits.resize(unit.dims.rows() * unit.dims.c, 0.0);
-        to_nchw(unit.dims, &blocked, logits);
+        to_nchw(self.exec, unit.dims, &blocked, logits);
     }
 
     fn loss(&mut self, batch: &Batch<'_>) -> StepOutput {

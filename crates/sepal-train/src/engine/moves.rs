@@ -31,7 +31,7 @@ impl Run<'_> {
         for picture in flat.chunks_exact_mut(values.len()) {
             picture.copy_from_slice(values);
         }
-        from_nchw(unit.dims, flat, z);
+        from_nchw(self.exec, unit.dims, flat, z);
     }
 
     /// The reverse steps of all these: the gradient of the stored tensor, brought back.
@@ -49,7 +49,7 @@ impl Run<'_> {
         if let Kind::Constant { values, .. } = &unit.kind {
             let rest = scratch.start + dims.len()..scratch.end;
             let ([g], [flat]) = self.arena.views([g.clone()], [rest]);
-            to_nchw(dims, g, flat);
+            to_nchw(exec, dims, g, flat);
             let Params { grads, .. } = &mut *self.params;
             let count = flat_len(&dims) / dims.n;
             for (at, gradient) in grads[values.clone()].iter_mut().enumerate() {

@@ -104,11 +104,11 @@ impl Regulariser {
         let (square, back) = (factors[at].square(), factors[at].back());
         let weight = &params.values[range.clone()];
         let mut multiply = |conv: &Conv, left_rows: &[f32], weight: &[f32], result: &mut [f32]| {
-            from_nchw(conv.input, left_rows, left);
+            from_nchw(exec, conv.input, left_rows, left);
             conv::pack(exec, conv, weight, packed);
             let input = Input::Blocked(Source::plain(left));
             conv::forward(exec, conv, input, packed, Epilogue::default(), product, None, scratch);
-            to_nchw(conv.output, product, result);
+            to_nchw(exec, conv.output, product, result);
         };
         let difference = &mut difference[..rows * rows];
         multiply(&square, weight, weight, difference);
