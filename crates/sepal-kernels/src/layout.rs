@@ -103,6 +103,9 @@ pub fn to_nchw(exec: Exec<'_>, dims: Dims, blocked: &[f32], nchw: &mut [f32]) {
     });
 }
 
+/// Pixels that one worker converts at a time.
+const BAND: usize = 4096;
+
 /// Some pixels of an image's channel block.
 struct Part {
     image: usize,

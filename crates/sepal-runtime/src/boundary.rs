@@ -45,7 +45,7 @@ impl Boundary {
     }
 
     /// Gives `n` images out.
-    pub(crate) fn write(&self, exec: Exec<'_'>, n: usize, arena: &[f32], nchw: &mut [f32]) {
+    pub(crate) fn write(&self, exec: Exec<'_>, n: usize, arena: &[f32], nchw: &mut [f32]) {
         to_nchw(exec, self.place.dims(n), &arena[self.place.range(n)], nchw);
     }
 }

@@ -25,7 +25,9 @@ pub(super) fn run(program: &mut Program) {
                 filters.conv.padding = sum(filters.conv.padding, before);
             } else if let Kind::Pool(pool) = &mut step.kind
                 && (pool.kind == pooling::Kind::Average { count_include_pad: true }
-                    || (matches!(pool.kind, pooling::Kind::Average { .. }) && pool.padding == [0, 0] && pool.padding_end == [0, 0]))
+                    || (matches!(pool.kind, pooling::Kind::Average { .. })
+                        && pool.padding == [0, 0]
+                        && pool.padding_end == [0, 0]))
             {
                 pool.kind = pooling::Kind::Average { count_include_pad: true };
                 pool.input = input;

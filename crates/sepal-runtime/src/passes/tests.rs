@@ -1,6 +1,6 @@
 use sepal_graph::{
-    Activation, AvgPool, Builder, Constant, Conv2d, Divide, GlobalAvgPool, LayerNorm, MaxPool, Meta, Model, NodeId, Pad,
-    PadMode, Reshape, Result, Shape, Slice, Subtract, Transpose, Weights,
+    Activation, AvgPool, Builder, Constant, Conv2d, Divide, GlobalAvgPool, LayerNorm, MaxPool, Meta, Model, NodeId,
+    Pad, PadMode, Reshape, Result, Shape, Slice, Subtract, Transpose, Weights,
 };
 
 use crate::ir::{Kind, Origin, Program, Within};

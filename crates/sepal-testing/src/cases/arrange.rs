@@ -1,8 +1,8 @@
 //! What moves values: concatenation, slices, padding, resizing, other shapes.
 
 use sepal_graph::{
-    Activation, AvgPool, Builder, Concat, Conv2d, Coordinates, Interpolate, Interpolation, Linear, MaxPool, Pad, PadMode, Reshape, ResizeTo,
-    Rounding, Slice, Transpose,
+    Activation, AvgPool, Builder, Concat, Conv2d, Coordinates, Interpolate, Interpolation, Linear, MaxPool, Pad,
+    PadMode, Reshape, ResizeTo, Rounding, Slice, Transpose,
 };
 
 use super::Cases;

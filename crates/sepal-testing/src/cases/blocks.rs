@@ -63,25 +63,31 @@ pub(super) fn separable_and_residual(cases: &mut Cases) {
 
 pub(super) fn attention(cases: &mut Cases) {
     for (stride, channels) in [(1, 24), (2, 35)] {
-        cases.add(format!("squeeze-and-excite before a pointwise convolution of stride {stride}"), [5, 9, 7], |b, x| {
-            let x = norm_act(b, "expand", x, Conv2d::pointwise(35))?;
-            let s = b.node("squeeze", GlobalAvgPool { keep_dims: true }, &[x])?;
-            let s = b.conv("gate", s, Conv2d::pointwise(35).bias(true))?;
-            let s = b.activation("sigmoid", s, Activation::HardSigmoid)?;
-            let x = b.multiply("scale", x, s)?;
-            let y = b.conv("project", x, Conv2d::pointwise(channels).stride(stride))?;
-            let y = b.batch_norm("project_bn", y)?;
-            if (stride, channels) == (2, 35) {
-                let skip = b.conv("skip", s, Conv2d::pointwise(channels))?;
-                return b.multiply("rescale", y, skip);
-            }
-            let z = b.conv("beside", y, Conv2d::pointwise(channels))?;
-            let y = b.add("add", y, z)?;
-            head(b, y)
-        });
+        cases.add(
+            format!("squeeze-and-excite before a pointwise convolution of stride {stride}"),
+            [5, 9, 7],
+            |b, x| {
+                let x = norm_act(b, "expand", x, Conv2d::pointwise(35))?;
+                let s = b.node("squeeze", GlobalAvgPool { keep_dims: true }, &[x])?;
+                let s = b.conv("gate", s, Conv2d::pointwise(35).bias(true))?;
+                let s = b.activation("sigmoid", s, Activation::HardSigmoid)?;
+                let x = b.multiply("scale", x, s)?;
+                let y = b.conv("project", x, Conv2d::pointwise(channels).stride(stride))?;
+                let y = b.batch_norm("project_bn", y)?;
+                if (stride, channels) == (2, 35) {
+                    let skip = b.conv("skip", s, Conv2d::pointwise(channels))?;
+                    return b.multiply("rescale", y, skip);
+                }
+                let z = b.conv("beside", y, Conv2d::pointwise(channels))?;
+                let y = b.add("add", y, z)?;
+                head(b, y)
+            },
+        );
     }
     cases.add("norms and activations before pointwise convolutions", [20, 6, 5], |b, mut x| {
-        for (i, act) in [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Prelu].into_iter().enumerate() {
+        for (i, act) in
+            [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Prelu].into_iter().enumerate()
+        {
             x = b.batch_norm(&format!("bn{i}"), x)?;
             x = b.activation(&format!("act{i}"), x, act)?;
             let y = b.conv(&format!("conv{i}"), x, Conv2d::pointwise(17 + i).stride(1 + i % 2))?;
