@@ -1,13 +1,13 @@
-//! What follows a concatenation that has to be copied runs while it is copied.
+//! What follows channels that have to be copied runs while they are copied.
 //!
 //! That is a residual sum, and then an affine map with its activation, as at the end of an ESP block. A
-//! concatenation that [`in_place`](super::in_place) makes free is left alone unless a sum follows, which reads
-//! and writes everything anyway.
+//! slice or concatenation that [`in_place`](super::in_place) makes free is left alone unless a sum follows, which reads
+//! and writes everything anyway, and more than one map.
 
 use sepal_kernels::LANES;
 use sepal_kernels::elementwise::Binary;
 
-use crate::ir::{Join, Kind, Origin, Program};
+use crate::ir::{Join, Kind, Origin, Part, Program, Step};
 
 pub(super) fn run(program: &mut Program) {
     let reads = program.reads();
@@ -18,13 +18,14 @@ pub(super) fn run(program: &mut Program) {
         let join = |value: usize| {
             let writer = writers[value].filter(|_| reads[value] == 1)?;
             let Kind::Channels(join) = &program.steps[writer].kind else { return None };
-            is_concatenation(join).then(|| (writer, join.clone()))
+            is_of_values(join).then(|| (writer, join.clone()))
         };
         let fused = if step.kind == Kind::Binary(Binary::Add) {
             let terms = [(step.inputs[0], step.inputs[1]), (step.inputs[1], step.inputs[0])];
             terms.into_iter().find_map(|(value, other)| {
-                let (writer, join) = join(value).filter(|(_, join)| join.is_plain())?;
-                Some((writer, Join { add: true, ..join }, Some(other)))
+                let (writer, join) = join(value)?;
+                let pays = join.is_plain() && (join.parts.len() > 1 || !is_aligned(&join));
+                pays.then(|| (writer, Join { add: true, ..join }, Some(other)))
             })
         } else if let Kind::Apply(apply) = &step.kind {
             join(step.inputs[0])
@@ -34,9 +35,10 @@ pub(super) fn run(program: &mut Program) {
             None
         };
         let Some((writer, join, other)) = fused else { continue };
-        let inputs = program.steps[writer].inputs.iter().copied().chain(other).collect();
+        let Step { path, inputs, .. } = program.steps[writer].clone();
         let step = &mut program.steps[index];
-        (step.kind, step.inputs) = (Kind::Channels(join), inputs);
+        (step.path, step.kind) = (path, Kind::Channels(join));
+        step.inputs = inputs.into_iter().chain(other).collect();
         writers[step.output] = Some(index);
         gone[writer] = true;
     }
@@ -48,11 +50,12 @@ pub(super) fn run(program: &mut Program) {
 }
 
 /// Whether all its channels are those of other values.
-fn is_concatenation(join: &Join) -> bool {
+fn is_of_values(join: &Join) -> bool {
     join.parts.iter().all(|part| matches!(part.from, Origin::Input { .. }))
 }
 
-/// Whether every part begins with a block.
+/// Whether every part is the beginning of a block, here and there.
 fn is_aligned(join: &Join) -> bool {
-    join.parts.iter().all(|part| part.at % LANES == 0)
+    let starts = |part: &Part| matches!(part.from, Origin::Input { first, .. } if first % LANES == 0);
+    join.parts.iter().all(|part| part.at % LANES == 0 && starts(part))
 }
