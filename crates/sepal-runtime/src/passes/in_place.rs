@@ -7,12 +7,13 @@
 //! channel of such a part belong to the next one, which is copied later: to whoever reads the part they are
 //! without meaning as ever.
 
-use crate::ir::{Kind, Origin, Part, Program, Step, ValueId, Within};
-
 use sepal_kernels::LANES;
+
+use crate::ir::{Join, Kind, Origin, Part, Program, Step, ValueId, Within};
 
 /// Wholes come before their parts, so that a concatenation that is part of another leads its own parts there.
 pub(super) fn run(program: &mut Program) {
+    let writers = program.writers();
     for index in (0..program.steps.len()).rev() {
         let Kind::Channels(join) = &program.steps[index].kind else { continue };
         if !join.is_plain() {
@@ -25,8 +26,11 @@ pub(super) fn run(program: &mut Program) {
         }
         let (parts, Step { inputs, output: whole, .. }) = (join.parts.clone(), program.steps[index].clone());
         let mut copied = Vec::with_capacity(parts.len());
-        for part in parts {
-            match moves_in(program, &inputs, whole, &part) {
+        for &part in &parts {
+            let shares = part.count % LANES != 0 && part.at + part.count < program.values[whole].dims().c;
+            let moved = moves_in(program, &inputs, whole, &part)
+                .filter(|&value| !shares || is_apart(program, &writers, &inputs, value));
+            match moved {
                 Some(value) => {
                     program.values[value].within = Some(Within { whole, block: part.at / LANES });
                 }
@@ -35,7 +39,7 @@ pub(super) fn run(program: &mut Program) {
         }
         program.steps[index].kind = match copied.is_empty() {
             true => Kind::Identity,
-            false => Kind::Channels(crate::ir::Join::new(copied)),
+            false => Kind::Channels(Join::new(copied)),
         };
     }
     program.steps.retain(|step| step.kind != Kind::Identity);
@@ -62,6 +66,15 @@ fn lies_there(program: &Program, step: &Step, parts: &[Part]) -> Option<Within> 
         }
     }
     start.map(|(whole, block)| Within { whole, block })
+}
+
+/// Whether none of `inputs` can come to lie in the memory of `value`, which is one of them: they will be copied to lanes
+/// beside its own.
+fn is_apart(program: &Program, writers: &[Option<usize>], inputs: &[ValueId], value: ValueId) -> bool {
+    // Those that lie there already have no step any more.
+    let moves = |kind: &Kind| matches!(kind, Kind::Channels(_) | Kind::Identity);
+    inputs.iter().filter(|&&input| input == value).count() == 1
+        && inputs.iter().filter_map(|&input| writers[input]).all(|writer| !moves(&program.steps[writer].kind))
 }
 
 /// The value that a part is, if it can be written into the whole.
