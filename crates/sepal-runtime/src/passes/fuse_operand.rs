@@ -2,9 +2,11 @@
 //! squeeze-and-excite's scale.
 //!
 //! A block of rows is then copied, changed, to where the product reads it, which costs little beside the
-//! product and less than a pass over memory. Under larger kernels every pixel would be changed once for each tap.
+//! product and less than a pass over memory. Under larger kernels every pixel would be changed once for each tap, and
+//! Strassen's algorithm reads what is there.
 
 use sepal_graph::Activation;
+use sepal_kernels::conv::strassen;
 
 use crate::ir::{Act, Kind, Program};
 
@@ -14,7 +16,7 @@ pub(super) fn run(program: &mut Program) {
     for index in 0..program.steps.len() {
         let step = &program.steps[index];
         let Kind::Conv(filters) = &step.kind else { continue };
-        if filters.conv.taps() != 1 || filters.is_depthwise() || filters.gate || !filters.source.is_none() {
+        if filters.conv.taps() != 1 || filters.is_depthwise() || strassen::applies(&filters.conv) {
             continue;
         }
         let Some(writer) = writers[step.inputs[0]].filter(|_| reads[step.inputs[0]] == 1) else { continue };
