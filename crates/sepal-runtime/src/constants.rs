@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use sepal_kernels::conv::strassen;
+use sepal_kernels::conv::winograd::{self, Tile};
 use sepal_kernels::pool::Serial;
 use sepal_kernels::{Buffer, Conv, Dims, Exec, LANES, Level, conv, depthwise, from_nchw};
 
@@ -18,6 +19,8 @@ enum Part {
     Conv(Conv, Vec<f32>),
     /// Weights to be packed for Strassen's algorithm.
     Strassen(Conv, Vec<f32>),
+    /// Weights to be transformed for Winograd's algorithm.
+    Winograd(Conv, Tile, Vec<f32>),
     /// Weights to be packed for transposed convolutions.
     Transposed(Conv, Vec<f32>),
     /// Weights to be packed for the depthwise kernels.
@@ -37,6 +40,11 @@ impl Constants {
     /// Place for the packed weights of a convolution by Strassen's algorithm.
     pub(crate) fn strassen(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
         self.push(strassen::packed_len(&geometry), Part::Strassen(geometry, weight))
+    }
+
+    /// Place for the transformed weights of a convolution by Winograd's algorithm.
+    pub(crate) fn winograd(&mut self, geometry: Conv, tile: Tile, weight: Vec<f32>) -> Range<usize> {
+        self.push(winograd::packed_len(&geometry, tile), Part::Winograd(geometry, tile, weight))
     }
 
     /// Place for the packed weights of a depthwise convolution.
@@ -76,6 +84,7 @@ impl Constants {
             match part {
                 Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
                 Part::Strassen(geometry, weight) => strassen::pack(exec, &geometry, &weight, to),
+                Part::Winograd(geometry, tile, weight) => winograd::pack(exec, &geometry, tile, &weight, to),
                 Part::Transposed(geometry, weight) => conv::pack_back(exec, &geometry, &weight, to),
                 Part::Map(dims, values) => from_nchw(exec, dims, &values, to),
                 Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),

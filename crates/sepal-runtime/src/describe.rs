@@ -66,7 +66,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<StepInfo> {
 
 fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
     let (macs, weights) = match &step.task {
-        Task::Conv(filters) | Task::Strassen(filters) | Task::Depthwise(filters) => {
+        Task::Conv(filters) | Task::Strassen(filters) | Task::Winograd(_, filters) | Task::Depthwise(filters) => {
             (filters.conv.macs(), filters.packed.len())
         }
         Task::Chain(links) => {
@@ -107,6 +107,10 @@ fn kind(task: &Task) -> String {
     match task {
         Task::Conv(filters) => convolution("conv", filters),
         Task::Strassen(filters) => convolution("Strassen conv", filters),
+        Task::Winograd(tile, filters) => {
+            let size = tile.outputs();
+            convolution(&format!("winograd {size}×{size}, conv"), filters)
+        }
         Task::Depthwise(filters) => convolution("depthwise", filters),
         Task::Chain(links) => {
             let name = |link: &Filters| if link.is_depthwise() { "depthwise" } else { "conv" };

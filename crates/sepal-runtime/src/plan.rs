@@ -119,7 +119,8 @@ pub fn compile_owned(model: Model, options: &CompileOptions) -> Result<Plan> {
     let mut steps = Vec::with_capacity(program.steps.len());
     for step in program.steps {
         let dims = program.values[step.output].dims();
-        if let Some(task) = Task::new(step.kind, dims, &mut constants) {
+        let pixels = step.inputs.first().is_some_and(|input| places[*input].pixels);
+        if let Some(task) = Task::new(step.kind, dims, pixels, &mut constants) {
             steps.push(Step { path: step.path, task, inputs: step.inputs, output: step.output });
         }
     }

@@ -14,8 +14,10 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
-    let spec: sepal_zoo::Spec = "mobilenet_v1:width=0.25,activation=prelu".parse().unwrap();
-    check(sepal_zoo::build(&spec, Some([64, 64]), 10).unwrap());
+    for (spec, size) in [("mobilenet_v1:width=0.25,activation=prelu", 64), ("resnet20", 32)] {
+        let spec: sepal_zoo::Spec = spec.parse().unwrap();
+        check(sepal_zoo::build(&spec, Some([size, size]), 10).unwrap());
+    }
     // Between them, every kind of step.
     let names = [
         "encoder and decoder",

@@ -18,6 +18,7 @@ pub mod strassen;
 pub(crate) mod tile;
 pub mod transposed;
 mod weight;
+pub mod winograd;
 
 use crate::act::Act;
 use crate::exec::{Exec, Shared, per_worker};

@@ -5,6 +5,7 @@ mod forward;
 mod naive;
 mod strassen;
 mod transposed;
+mod winograd;
 
 use proptest::prelude::*;
 use sepal_kernels::pool::{Serial, ThreadPool};

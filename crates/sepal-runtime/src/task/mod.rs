@@ -7,6 +7,7 @@ use std::ops::Range;
 use sepal_graph::Activation;
 use sepal_kernels::arrange::{Gather, Taps};
 use sepal_kernels::conv::strassen;
+use sepal_kernels::conv::winograd::{self, Tile};
 use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::{Act, Conv, Dims, Epilogue, Source, chain, conv, depthwise};
@@ -64,6 +65,8 @@ pub(crate) enum Task {
     Conv(Filters),
     /// A pointwise convolution by Strassen's algorithm.
     Strassen(Filters),
+    /// A 3×3 convolution by Winograd's algorithm.
+    Winograd(Tile, Filters),
     Depthwise(Filters),
     Chain(Vec<Filters>),
     Transposed {
@@ -165,7 +168,7 @@ impl Filters {
     }
 
     fn packed_by(
-        pack: fn(&mut Constants, Conv, Vec<f32>) -> Range<usize>,
+        pack: impl FnOnce(&mut Constants, Conv, Vec<f32>) -> Range<usize>,
         filters: ir::Filters,
         constants: &mut Constants,
     ) -> Self {
@@ -206,13 +209,16 @@ fn batched(conv: &Conv, n: usize) -> Conv {
 
 impl Task {
     /// The kernel for a step of the lowered network that writes a value of `dims`, its constants placed; none for
-    /// an identity.
-    pub(crate) fn new(kind: ir::Kind, dims: Dims, constants: &mut Constants) -> Option<Self> {
+    /// an identity. `pixels` says whether it reads dense pixels.
+    pub(crate) fn new(kind: ir::Kind, dims: Dims, pixels: bool, constants: &mut Constants) -> Option<Self> {
         Some(match kind {
             ir::Kind::Identity => return None,
             ir::Kind::Conv(filters) => {
                 if strassen::applies(&filters.conv) {
                     Self::Strassen(Filters::packed_by(Constants::strassen, filters, constants))
+                } else if let Some(tile) = winograd::applies(&filters.conv).filter(|_| !pixels) {
+                    let pack = |constants: &mut Constants, conv, weight| constants.winograd(conv, tile, weight);
+                    Self::Winograd(tile, Filters::packed_by(pack, filters, constants))
                 } else if filters.is_depthwise() {
                     Self::Depthwise(Filters::new(filters, constants))
                 } else {
@@ -250,6 +256,7 @@ impl Task {
         let need: &dyn Fn(usize) -> usize = match self {
             Self::Conv(filters) => &|n| conv::forward_scratch(&filters.conv(n), threads),
             Self::Strassen(filters) => &|n| strassen::forward_scratch(&filters.conv(n), threads),
+            Self::Winograd(tile, filters) => &|n| winograd::forward_scratch(&filters.conv(n), *tile, threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
             Self::Chain(links) => &|n| {
                 let convs: Vec<Conv> = links.iter().map(|link| link.conv(n)).collect();

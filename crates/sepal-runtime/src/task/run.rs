@@ -5,6 +5,7 @@ use std::ops::Range;
 use sepal_kernels::arrange::{self, Channels, Finish};
 use sepal_kernels::chain::{self, Link};
 use sepal_kernels::conv::strassen;
+use sepal_kernels::conv::winograd;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::scale::{self, Factor};
 use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
@@ -69,6 +70,12 @@ impl Task {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
                 let packed = &constants[filters.packed.clone()];
                 strassen::forward(exec, &filters.conv(n), x, packed, filters.epilogue(constants, add), out, scratch);
+            }
+            Self::Winograd(tile, filters) => {
+                let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
+                let packed = &constants[filters.packed.clone()];
+                let epilogue = filters.epilogue(constants, add);
+                winograd::forward(exec, &filters.conv(n), *tile, x, packed, epilogue, out, scratch);
             }
             Self::Depthwise(filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);

@@ -135,3 +135,18 @@ fn a_large_batch_runs_in_groups() {
     let one = crate::tools::plan(&model, 1, Level::best());
     assert!(plan.memory(1).arena < 11 * one.memory(1).arena);
 }
+
+#[test]
+fn winograd_convolutions_depend_on_the_image_alone() {
+    let model = network("resnet20", 32, 10);
+    let input = images(&model, 3, 8);
+    for level in Level::available() {
+        let plan = plan(&model, 3, level);
+        assert!(plan.describe().iter().any(|step| step.kind.starts_with("winograd 4×4, conv 3×3 + bias + add")));
+        let together = run(&plan, &pool(1), &input, 3);
+        assert_eq!(run(&plan, &pool(3), &input, 3), together, "three threads on {level:?}");
+        for (image, logits) in input.chunks(input.len() / 3).zip(together.chunks(10)) {
+            assert!(max_relative_error(&run(&plan, &pool(2), image, 1), logits) < 1e-6);
+        }
+    }
+}
