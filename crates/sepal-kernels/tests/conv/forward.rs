@@ -62,9 +62,9 @@ fn check(conv: &Conv) {
     let gate = noises(7, n * c);
     let gate_buffer = blocked(Dims::new(n, c, 1, 1), &gate);
     let value: Vec<f64> = x.iter().enumerate().map(|(at, x)| f64::from(*x) * f64::from(gate[at / (h * w)])).collect();
-    let want = naive::forward(conv, &value, &wide(&weight));
+    let gated = naive::forward(conv, &value, &wide(&weight));
     run_all(conv, Input::Gated(&buffer, &gate_buffer), &weight, Epilogue::default(), |level, out, stats| {
-        close(&format!("{conv:?} {level:?} gated"), out, &want, terms);
+        close(&format!("{conv:?} {level:?} gated"), out, &gated, terms);
         check_stats(conv, out, stats);
     });
 

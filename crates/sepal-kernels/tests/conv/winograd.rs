@@ -154,6 +154,6 @@ fn errors_stay_near_the_direct_ones() {
         let [two, four] = TILES.map(|tile| errors(&run(exec, &conv, tile, &input, &weight, Epilogue::default())));
         println!("{channels} channels: max and mean square error {direct:.2?} {two:?} {four:?}");
         assert!(two.0 < 2.0 * direct.0 && two.1 < 1.5 * direct.1, "{channels}: {two:?}, directly {direct:?}");
-        assert!(four.0 < 4.0 * direct.0 && four.1 < 3.0 * direct.1, "{channels}: {four:?}, directly {direct:?}");
+        assert!(four.0 < 6.0 * direct.0 && four.1 < 6.0 * direct.1, "{channels}: {four:?}, directly {direct:?}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn run(program: &mut Program) {
             terms.into_iter().find_map(|(value, other)| {
                 let (writer, join) = join(value)?;
                 let pays = join.is_plain() && (join.parts.len() > 1 || !is_aligned(&join));
-                pays.then(|| (writer, Join { add: true, ..join }, Some(other)))
+                pays.then_some((writer, Join { add: true, ..join }, Some(other)))
             })
         } else if let Kind::Apply(apply) = &step.kind {
             join(step.inputs[0])

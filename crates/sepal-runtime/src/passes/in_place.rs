@@ -81,7 +81,7 @@ fn is_apart(program: &Program, writers: &[Option<usize>], inputs: &[ValueId], va
 fn moves_in(program: &Program, inputs: &[ValueId], whole: ValueId, part: &Part) -> Option<ValueId> {
     let Origin::Input { index, first: 0 } = part.from else { return None };
     let value = inputs[index];
-    let fits = part.at % LANES == 0
+    let fits = part.at.is_multiple_of(LANES)
         && part.count == program.values[value].dims().c
         && program.values[value].within.is_none()
         && value != program.home(whole).0;

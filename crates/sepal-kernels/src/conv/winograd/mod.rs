@@ -4,7 +4,9 @@
 //! Pictures are cut into tiles of m×m outputs, which read (m + 2)×(m + 2) inputs. A transform brings these to as many
 //! *frequencies*, where the convolution is a product over channels, one for each frequency, on the tiles as rows; another
 //! transform brings the products to the outputs. For m = 2 and m = 4 that takes 4 and 2¼ multiplications per
-//! output and channel instead of 9, and weights of 16/9 and 4 times the size.
+//! output and channel instead of 9, and weights of 16/9 and 4 times the size. Of 64 to 512 channels of normally distributed
+//! values, tiles of 4×4 have three to five times the error of the direct convolution (about 1e-5 of the result's standard
+//! deviation at most), tiles of 2×2 about the same.
 //!
 //! Inputs are transformed a block of tiles at a time. Of a few tiles and many channels, all are transformed first, by
 //! all workers, and the products are cut by panels of filters.

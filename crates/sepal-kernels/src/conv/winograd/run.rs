@@ -104,51 +104,6 @@ impl<W: Minimal<M, T>, const M: usize, const T: usize> Kernel for Item<'_, W, M,
     }
 }
 
-/// The products of some tiles with one panel, `[frequency][tile][16]`.
-struct Products<'a> {
-    job: &'a Job<'a>,
-    rows: usize,
-    panel: usize,
-    factors: *const f32,
-    products: *mut f32,
-}
-
-impl Kernel for Products<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { job, rows, panel, factors, products } = self;
-        let (frequencies, channels) = (job.cuts.frequencies, job.conv.input.c);
-        let plane = staged_plane(job.cuts.tiles.size);
-        let [stride, each] = job.cuts.strides();
-        let len = channels * LANES;
-        let weights = &job.packed[panel * frequencies * len..][..frequencies * len];
-        let mut ahead = Ahead::new();
-        for frequency in 0..frequencies {
-            if let Some(next) = weights.get((frequency + 1) * len..).filter(|next| !next.is_empty()) {
-                ahead.add(next, len, 1, &(0..channels));
-                ahead.spread(rows.div_ceil(I::TILE_ROWS));
-            }
-            let weights = weights[frequency * len..][..len].as_ptr();
-            // SAFETY: whoever made this has factors and room for products of as many tiles.
-            unsafe {
-                let start = factors.add(frequency * stride);
-                let left = Left { start, runs: 1, run_stride: 0, plane, channels };
-                product::<I, LANES>(
-                    isa,
-                    left,
-                    weights,
-                    Finish::STORE,
-                    rows,
-                    products.add(frequency * each),
-                    &mut ahead,
-                );
-            }
-        }
-    }
-}
-
 impl Job<'_> {
     /// Transforms block `block` of the inputs of some tiles to `[frequency][block][tile][16]`.
     ///
@@ -231,8 +186,25 @@ impl Job<'_> {
         factors: *const f32,
         products: *mut f32,
     ) {
-        // A function of its own for all sizes of tiles: this is most of the code.
-        isa.apart(Products { job: self, rows: tiles.len(), panel, factors, products });
+        let Cuts { frequencies, tiles: cut, .. } = self.cuts;
+        let channels = self.conv.input.c;
+        let (plane, len) = (staged_plane(cut.size), channels * LANES);
+        let [stride, each] = self.cuts.strides();
+        let weights = &self.packed[panel * frequencies * len..][..frequencies * len];
+        let mut ahead = Ahead::new();
+        for frequency in 0..frequencies {
+            let (weights, next) = weights[frequency * len..].split_at(len);
+            if !next.is_empty() {
+                ahead.add(next, len, 1, &(0..channels));
+                ahead.spread(tiles.len().div_ceil(I::TILE_ROWS));
+            }
+            // SAFETY: these tiles' factors of a frequency, and room for as many products.
+            unsafe {
+                let left = Left { start: factors.add(frequency * stride), runs: 1, run_stride: 0, plane, channels };
+                let to = products.add(frequency * each);
+                product::<I, LANES>(isa, left, weights.as_ptr(), Finish::STORE, tiles.len(), to, &mut ahead);
+            }
+        }
         // SAFETY: the products just computed; the rest is promised.
         unsafe { self.outputs::<I, W, M, T>(isa, tiles, panel, products) };
     }
