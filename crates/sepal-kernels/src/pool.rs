@@ -40,17 +40,36 @@ mod threads {
     /// to sleep is far cheaper than being woken.
     const SPINS: usize = 20_000;
 
-    /// Counts items out to workers.
+    /// Counts the items of one worker's share out, on a cache line of its own.
+    #[repr(align(64))]
     struct Counter(AtomicUsize);
 
-    impl Counter {
+    /// The items of a job, of which each worker has a share.
+    struct Shares(Vec<Counter>);
+
+    impl Shares {
+        fn new(workers: usize) -> Self {
+            Self((0..workers).map(|_| Counter(AtomicUsize::new(0))).collect())
+        }
+
+        fn reset(&self) {
+            self.0.iter().for_each(|counter| counter.0.store(0, Ordering::SeqCst));
+        }
+
+        /// Does the items of a worker's own share, which are neighbours and often the same rows as those of the job before,
+        /// and then what is left of the others'.
         fn take_all(&self, items: usize, worker: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-            loop {
-                let item = self.0.fetch_add(1, Ordering::Relaxed);
-                if item >= items {
-                    return;
+            let workers = self.0.len();
+            for turn in 0..workers {
+                let share = (worker + turn) % workers;
+                let [start, end] = [share, share + 1].map(|share| items * share / workers);
+                loop {
+                    let item = start + self.0[share].0.fetch_add(1, Ordering::Relaxed);
+                    if item >= end {
+                        break;
+                    }
+                    task(item, worker);
                 }
-                task(item, worker);
             }
         }
     }
@@ -71,7 +90,7 @@ mod threads {
         /// Number of the newest job; workers wait for it to change.
         epoch: AtomicUsize,
         job: Mutex<Option<Job>>,
-        next: Counter,
+        shares: Shares,
         /// Workers that have not finished the newest job.
         busy: AtomicUsize,
         panicked: AtomicBool,
@@ -99,7 +118,7 @@ mod threads {
             let shared = Arc::new(Shared {
                 epoch: AtomicUsize::new(0),
                 job: Mutex::new(None),
-                next: Counter(AtomicUsize::new(0)),
+                shares: Shares::new(threads.max(1)),
                 busy: AtomicUsize::new(0),
                 panicked: AtomicBool::new(false),
                 stop: AtomicBool::new(false),
@@ -144,12 +163,12 @@ mod threads {
             let task_for_workers = unsafe { std::mem::transmute::<*const Task<'_>, *const Task<'static>>(task) };
             *shared.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
                 Some(Job { task: task_for_workers, items });
-            shared.next.0.store(0, Ordering::SeqCst);
+            shared.shares.reset();
             shared.busy.store(self.threads.len(), Ordering::SeqCst);
             shared.announce();
             let own = catch_unwind(AssertUnwindSafe(|| {
                 let _quiet = FlushDenormals::new();
-                shared.next.take_all(items, 0, task);
+                shared.shares.take_all(items, 0, task);
             }));
             let mut spins = 0;
             while shared.busy.load(Ordering::Acquire) > 0 {
@@ -186,7 +205,7 @@ mod threads {
                 if let Some(job) = job {
                     // SAFETY: `run` waits for `busy` before its task dies.
                     let task = unsafe { &*job.task };
-                    if catch_unwind(AssertUnwindSafe(|| self.next.take_all(job.items, worker, task))).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| self.shares.take_all(job.items, worker, task))).is_err() {
                         self.panicked.store(true, Ordering::SeqCst);
                     }
                 }

@@ -13,8 +13,8 @@ use crate::isa::{Isa, Kernel};
 use crate::layout::LANES;
 use std::ops::Range;
 
-/// Items for each worker: more balance the load, but where layers overlap, lines are computed twice between items.
-const ITEMS: usize = 2;
+/// Pieces for each worker where they cannot be even.
+const ITEMS: usize = 4;
 
 /// A chain to run.
 pub(super) struct Job<'a> {
@@ -32,13 +32,14 @@ impl Job<'_> {
         if bands * images == 0 || output.w == 0 {
             return;
         }
-        // No sum depends on the cut, so it may depend on the number of workers.
-        let wanted = if threads == 1 { 1 } else { (threads * ITEMS).div_ceil(images) };
-        let each = bands.div_ceil(wanted.min(bands));
-        let pieces = bands.div_ceil(each);
+        // No sum depends on the cut, so it may depend on the number of workers: as few pieces as share the work evenly, since
+        // where layers overlap, lines are computed twice between pieces.
+        let shares = threads.div_ceil(images).min(bands);
+        let even = (images * shares).is_multiple_of(threads) && bands.is_multiple_of(shares);
+        let pieces = if threads == 1 || even { shares } else { (ITEMS * shares).min(bands) };
         exec.pool.run(images * pieces, &|item, worker| {
-            let (image, first) = (item / pieces, item % pieces * each);
-            let bands = first..(first + each).min(bands);
+            let (image, piece) = (item / pieces, item % pieces);
+            let bands = bands * piece / pieces..bands * (piece + 1) / pieces;
             exec.level.dispatch(Item { job: self, image, bands, worker });
         });
     }

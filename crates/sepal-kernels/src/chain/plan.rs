@@ -6,7 +6,7 @@ use crate::geometry::Conv;
 use crate::layout::LANES;
 
 /// Pixels of a band at least: enough to amortise the loads of weights.
-const BAND: usize = 96;
+const BAND: usize = 48;
 
 /// What a layer does.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use crate::norm::Running;
 use crate::source::{Source, Transform};
 use std::ops::Range;
 
-/// Rows of a plane are cut into bands where there are fewer planes than this.
-const ITEMS: usize = 32;
-/// Fewest rows of a band.
-const BAND: usize = 4;
+/// Items that balance the load of a handful of workers.
+const ITEMS: usize = 16;
+/// Rows of a band.
+const BAND: usize = 7;
 
 /// Width below which a picture is copied even where nothing is to be applied to it.
 pub(crate) const NARROW: usize = 16;
@@ -80,32 +80,55 @@ impl Forward<'_> {
         // A chunk of statistics is an image; without them, results do not depend on the cut.
         let bands = match self.stats {
             Some(_) => 1,
-            None => ITEMS.div_ceil(planes).min(output.h.div_ceil(BAND)),
+            None => output.h.div_ceil(BAND).min(ITEMS),
         };
         let rows = output.h.div_ceil(bands);
-        exec.pool.run(planes * bands, &|item, worker| {
-            let (plane, first) = (item / bands, item % bands * rows);
+        // Planes of one item: the top of all planes comes first, as products have it, whose rows are those of all planes.
+        let groups = ITEMS.div_ceil(bands).min(planes);
+        let each = planes.div_ceil(groups);
+        let groups = planes.div_ceil(each);
+        exec.pool.run(groups * bands, &|item, worker| {
+            let first = item / groups * rows;
             let rows = first.min(output.h)..(first + rows).min(output.h);
-            // SAFETY: the part of this worker.
-            let scratch = unsafe { self.scratch.part(worker, each(self.conv)) };
-            let (block, image) = (plane / output.n, plane % output.n);
-            exec.level.dispatch(Item { of: self, block, image, rows, scratch });
+            let planes = item % groups * each..(item % groups * each + each).min(planes);
+            exec.level.dispatch(Item { of: self, planes, rows, worker });
         });
     }
 }
 
-/// Rows of one image of one channel block.
+/// Rows of some planes, each one image of one channel block.
 struct Item<'a> {
     of: &'a Forward<'a>,
-    block: usize,
-    image: usize,
+    planes: Range<usize>,
     rows: Range<usize>,
-    scratch: &'a mut [f32],
+    worker: usize,
 }
 
 impl Kernel for Item<'_> {
     type Output = ();
 
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { of, planes, rows, worker } = self;
+        // SAFETY: the part of this worker, one item at a time.
+        let scratch = unsafe { of.scratch.part(worker, each(of.conv)) };
+        for plane in planes {
+            let (block, image) = (plane / of.conv.output.n, plane % of.conv.output.n);
+            Plane { of, block, image, rows: rows.clone(), scratch }.run(isa);
+        }
+    }
+}
+
+/// Rows of one image of one channel block.
+struct Plane<'a, 'b> {
+    of: &'a Forward<'a>,
+    block: usize,
+    image: usize,
+    rows: Range<usize>,
+    scratch: &'b mut [f32],
+}
+
+impl Plane<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { of, block, image, rows, scratch } = self;
