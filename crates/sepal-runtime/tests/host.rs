@@ -1,6 +1,7 @@
 //! A run leaves its host alone: no thread that was not asked for, and the processor's mode as it was.
 //!
 //! A program with a single test, because threads of other tests would be counted.
+#![cfg(not(target_family = "wasm"))]
 
 use std::hint::black_box;
 use std::sync::Arc;
