@@ -10,7 +10,8 @@ cd "$(dirname "$0")/../.."
 
 target=wasm32-wasip1
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/portable-wasm32
-export CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings $PWD/tools/portable/wasi.mjs"
+# Node 20 crashes at its end where it was still optimising.
+export CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings --liftoff --no-wasm-tier-up $PWD/tools/portable/wasi.mjs"
 flags="-C target-feature=+simd128 -C link-arg=-zstack-size=8388608"
 
 if [[ -n ${SEPAL_CARGO:-} ]]; then
