@@ -261,6 +261,12 @@ impl Program {
         (home, at)
     }
 
+    /// Leaves out the steps that are `gone`.
+    pub(crate) fn drop_steps(&mut self, gone: &[bool]) {
+        let mut gone = gone.iter();
+        self.steps.retain(|_| gone.next() != Some(&true));
+    }
+
     /// Makes every reader of `old` read `new`.
     pub(crate) fn replace(&mut self, old: ValueId, new: ValueId) {
         let inputs = self.steps.iter_mut().flat_map(|step| &mut step.inputs);

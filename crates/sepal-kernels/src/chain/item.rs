@@ -101,7 +101,7 @@ impl Kernel for Item<'_> {
                 maps[plan.count] = Map { rows, plane: output.plane(), dense: true, next: start };
             }
         }
-        let mut run = Run { job, image, maps, staged: scratch[plan.staged_at..].as_mut_ptr(), copied: 0 };
+        let mut run = Run { job, image, maps, staged: scratch[plan.staged_at..].as_mut_ptr() };
         for band in bands {
             let height = plan.convs[last].output.h;
             let ends = plan.ends(((band + 1) * plan.lines).min(height));
@@ -133,8 +133,6 @@ struct Run<'a> {
     /// What layer `i` reads, and behind the last one the result.
     maps: [Map; LONGEST + 1],
     staged: *mut f32,
-    /// Lines of the source that were copied.
-    copied: usize,
 }
 
 impl Run<'_> {
@@ -189,33 +187,31 @@ impl Run<'_> {
     unsafe fn filters<I: Isa>(&mut self, isa: I, index: usize, lines: &Range<usize>) {
         let conv = &self.job.plan.convs[index];
         let source = match self.job.x {
-            Input::Blocked(source) if index == 0 && self.job.plan.strips[0].is_some() => Some(source.z),
+            Input::Blocked(source) if index == 0 && self.job.plan.strips[0].is_some() => Some(source),
             _ => None,
         };
         let (mut from, mut end) = (0, 0);
         if source.is_some() && !lines.is_empty() {
-            from = depthwise::needed(conv, lines.start).start.max(self.copied);
+            from = depthwise::needed(conv, lines.start).start.max(self.maps[0].next);
             end = depthwise::needed(conv, lines.end - 1).end;
         }
         for block in 0..conv.input.blocks() {
             // SAFETY: lines of the picture, and the ring holds what a band needs.
             unsafe {
-                if let Some(z) = source {
+                if let Some(source) = source {
+                    let transform = source.transform(isa, block);
                     let width = conv.input.w * LANES;
                     let map = &self.maps[index];
                     let at = block * conv.input.plane() + self.image * conv.input.h * width;
                     for line in from..end {
-                        depthwise::copy(
-                            isa,
-                            &z[at + line * width..][..width],
-                            map.rows.at(line).add(block * map.plane),
-                        );
+                        let picture = &source.z[at + line * width..][..width];
+                        depthwise::stage(isa, &transform, picture, map.rows.at(line).add(block * map.plane));
                     }
                 }
                 self.filter(isa, index, block, lines);
             }
         }
-        self.copied = self.copied.max(end);
+        self.maps[0].next = self.maps[0].next.max(end);
     }
 
     /// Lines of one block of a depthwise layer.

@@ -40,7 +40,7 @@ pub fn takes_pixels(conv: &Conv) -> bool {
 /// # Panics
 /// If they are not a chain.
 pub fn forward_scratch(convs: &[Conv], pixels: bool, threads: usize) -> usize {
-    per_worker(Plan::new(convs, pixels).scratch, threads)
+    per_worker(footprint(convs, pixels), threads)
 }
 
 /// Floats of scratch for one worker: what should stay in the second-level cache.

@@ -1,7 +1,7 @@
 //! How a chain is cut into bands of lines, and where the lines between its layers wait.
 
 use super::LONGEST;
-use crate::depthwise::{self, NARROW, Ring, needed};
+use crate::depthwise::{self, Ring, needed};
 use crate::geometry::Conv;
 use crate::layout::LANES;
 
@@ -77,11 +77,7 @@ impl Plan {
         let mut band = lines;
         for index in (0..count).rev() {
             let conv = &convs[index];
-            let waits = index > 0
-                || kinds[0] == Kind::Depthwise
-                    && conv.stride[1] == 1
-                    && conv.input.w < NARROW
-                    && !depthwise::is_bare(conv);
+            let waits = index > 0 || kinds[0] == Kind::Depthwise && depthwise::is_narrow(conv);
             let ring = match kinds[index] {
                 Kind::Depthwise => {
                     band = (band - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;

@@ -17,8 +17,8 @@ const ITEMS: usize = 16;
 /// Rows of a band.
 const BAND: usize = 7;
 
-/// Width below which a picture is copied even where nothing is to be applied to it.
-pub(crate) const NARROW: usize = 16;
+/// Width below which columns without all their taps take more time than copies between borders.
+const NARROW: usize = 16;
 
 /// What stands for an absent bias.
 pub(crate) static ZEROS: [f32; LANES] = [0.0; LANES];
@@ -37,8 +37,13 @@ fn borders(conv: &Conv) -> [usize; 2] {
 }
 
 /// Whether the filter's rows are best read without borders.
-pub(crate) fn is_bare(conv: &Conv) -> bool {
+fn is_bare(conv: &Conv) -> bool {
     conv.dilation[1] == 1 && keeps_to_tiles(conv.kernel[1], conv.stride[1], borders(conv), conv.output.w)
+}
+
+/// Whether the filter's input is copied even where nothing is to be applied to it.
+pub(crate) fn is_narrow(conv: &Conv) -> bool {
+    conv.stride[1] == 1 && conv.input.w < NARROW && !is_bare(conv)
 }
 
 /// A ring of `live` input rows, with as many columns of zeros beside them as the filter reads, or none if it is better
@@ -138,9 +143,7 @@ impl Plane<'_, '_> {
         let ring = row_ring(of.conv);
         let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
         let transform = of.x.transform(isa, block);
-        // In narrow pictures, columns without all their taps would take more time than copies with borders.
-        let narrow = of.conv.stride[1] == 1 && input.w < NARROW && !is_bare(of.conv);
-        let staged = narrow || !of.x.is_plain();
+        let staged = is_narrow(of.conv) || !of.x.is_plain();
         let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
         let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
 
@@ -238,24 +241,12 @@ pub(crate) fn filter(conv: &Conv, weights: &[f32]) -> Filter {
     }
 }
 
-/// Copies a row.
-///
-/// # Safety
-/// `to` is valid for as many floats as `from` has, whole pixels.
-#[inline(always)]
-pub(crate) unsafe fn copy<I: Isa>(isa: I, from: &[f32], to: *mut f32) {
-    for at in (0..from.len()).step_by(LANES) {
-        // SAFETY: by the caller's promise.
-        unsafe { I::Block::load(isa, from.as_ptr().add(at)).store(isa, to.add(at)) }
-    }
-}
-
 /// Copies a row, transformed.
 ///
 /// # Safety
 /// `to` is valid for as many floats as `from` has, whole pixels.
 #[inline(always)]
-pub(super) unsafe fn stage<I: Isa>(isa: I, transform: &Transform<'_, I>, from: &[f32], to: *mut f32) {
+pub(crate) unsafe fn stage<I: Isa>(isa: I, transform: &Transform<'_, I>, from: &[f32], to: *mut f32) {
     transform.known(
         #[inline(always)]
         |transform| {

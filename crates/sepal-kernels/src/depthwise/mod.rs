@@ -12,7 +12,7 @@ mod transpose;
 mod weights;
 
 pub(crate) use filter::{Ahead, Sink};
-pub(crate) use forward::{NARROW, ZEROS, copy, filter, is_bare, needed, ring};
+pub(crate) use forward::{ZEROS, filter, is_narrow, needed, ring, stage};
 pub(crate) use rows::{Ring, Rows};
 
 use crate::exec::{Exec, Shared, per_worker};

@@ -33,11 +33,7 @@ pub(super) fn run(program: &mut Program) {
         program.steps[index] = fused;
         gone[writer] = true;
     }
-    let mut index = 0;
-    program.steps.retain(|_| {
-        index += 1;
-        !gone[index - 1]
-    });
+    program.drop_steps(&gone);
 }
 
 fn takes_a_sum(step: &Step) -> bool {

@@ -42,11 +42,7 @@ pub(super) fn run(program: &mut Program) {
         writers[step.output] = Some(index);
         gone[writer] = true;
     }
-    let mut index = 0;
-    program.steps.retain(|_| {
-        index += 1;
-        !gone[index - 1]
-    });
+    program.drop_steps(&gone);
 }
 
 /// Whether all its channels are those of other values.
