@@ -37,7 +37,7 @@ mod testing;
 pub mod update;
 
 pub use act::{Act, Smooth};
-pub use exec::{Exec, per_worker};
+pub use exec::{Exec, fill_parts, per_worker};
 pub use geometry::{Conv, Epilogue, Input, Write};
 pub use isa::Level;
 pub use layout::{Buffer, Dims, LANES, from_nchw, pixels_from_nchw, to_nchw};

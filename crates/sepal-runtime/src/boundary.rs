@@ -17,9 +17,14 @@ pub(crate) struct Boundary {
 }
 
 impl Boundary {
+    /// Values of one image.
+    pub(crate) fn each(&self) -> usize {
+        self.shape.elements()
+    }
+
     /// How many images `len` values are.
     pub(crate) fn batch(&self, len: usize, max_batch: usize) -> Result<usize> {
-        let each = self.shape.elements();
+        let each = self.each();
         let n = len / each;
         if n * each != len || n == 0 || n > max_batch {
             let (path, shape) = (self.path.clone(), self.shape.clone());
@@ -30,7 +35,7 @@ impl Boundary {
 
     /// Whether `len` values are room for exactly `n` images.
     pub(crate) fn check_room(&self, len: usize, n: usize) -> Result<()> {
-        if len != n * self.shape.elements() {
+        if len != n * self.each() {
             let (path, shape) = (self.path.clone(), self.shape.clone());
             return Err(RuntimeError::OutputLength { path, shape, batch: n, actual: len });
         }

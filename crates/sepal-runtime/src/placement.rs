@@ -6,13 +6,13 @@ use crate::error::{Result, RuntimeError};
 use crate::ir::{Program, ValueId};
 use crate::task::Place;
 
-/// Activations that are worth keeping in cache, in floats: 4 MiB.
+/// Activations that are worth keeping in cache, in floats: 1 MiB, the second cache of one processor core.
 ///
 /// Layer after layer over a large batch takes every activation out to memory and back. So a batch
 /// is computed in groups of images that stay below this, if need be image by image; small images
 /// still come in groups large enough to fill the kernels' tiles. A session needs memory for one
-/// group only.
-const CACHED: usize = 1 << 20;
+/// group of each worker.
+const CACHED: usize = 1 << 18;
 
 /// The most floats one allocation can have.
 const MAX_FLOATS: usize = isize::MAX as usize / size_of::<f32>() - 16;

@@ -64,7 +64,7 @@ pub(crate) struct Step {
 pub struct Memory {
     /// Packed weights and per-channel vectors, once per plan.
     pub weights: usize,
-    /// Activations of the images that are computed at a time, once per session.
+    /// Activations of the images that are computed at a time, once per session; for batches, once for each worker.
     pub arena: usize,
     /// Working memory of the kernels, once per session.
     pub scratch: usize,
@@ -180,7 +180,15 @@ impl Plan {
     /// Memory of the plan and of one session on a pool of `threads` workers, in bytes.
     pub fn memory(&self, threads: usize) -> Memory {
         let bytes = |floats: usize| floats.saturating_mul(size_of::<f32>());
-        Memory { weights: bytes(self.constants.len()), arena: bytes(self.arena), scratch: bytes(self.scratch(threads)) }
+        let rooms = self.rooms(threads);
+        let scratch = self.scratch(threads).saturating_add(self.scratch(1).saturating_mul(rooms - 1));
+        let arena = self.arena.saturating_mul(rooms);
+        Memory { weights: bytes(self.constants.len()), arena: bytes(arena), scratch: bytes(scratch) }
+    }
+
+    /// Groups of images that `threads` workers compute at the same time: one each, where a batch has so many images.
+    pub(crate) fn rooms(&self, threads: usize) -> usize {
+        if self.max_batch < threads { 1 } else { threads.max(1) }
     }
 
     /// The steps in the order in which they run: first the input's way in, last the output's way out.

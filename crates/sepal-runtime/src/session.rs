@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 #[cfg(not(target_family = "wasm"))]
 use sepal_kernels::pool::ThreadPool;
 use sepal_kernels::pool::{Pool, Serial};
-use sepal_kernels::{Buffer, Exec};
+use sepal_kernels::{Buffer, Exec, fill_parts};
 
 use crate::error::Result;
 use crate::plan::{Plan, Profile};
@@ -15,6 +15,12 @@ use crate::plan::{Plan, Profile};
 pub struct Session {
     plan: Arc<Plan>,
     pool: Arc<dyn Pool>,
+    /// Where images are computed: one room that all workers share, and for batches one more for each worker but the first.
+    rooms: Vec<Room>,
+}
+
+/// Memory in which a group of images is computed.
+struct Room {
     arena: Buffer,
     scratch: Buffer,
 }
@@ -25,9 +31,10 @@ pub struct Session {
 /// Sessions may share a pool; their kernels then take turns. Results have the same bits for any
 /// number of workers.
 pub fn session(plan: Arc<Plan>, pool: Arc<dyn Pool>) -> Session {
-    let arena = Buffer::zeroed(plan.arena);
-    let scratch = Buffer::zeroed(plan.scratch(pool.threads()));
-    Session { plan, pool, arena, scratch }
+    let threads = pool.threads();
+    let room = |workers| Room { arena: Buffer::zeroed(plan.arena), scratch: Buffer::zeroed(plan.scratch(workers)) };
+    let rooms = std::iter::once(threads).chain(std::iter::repeat(1)).take(plan.rooms(threads)).map(room).collect();
+    Session { plan, pool, rooms }
 }
 
 impl Plan {
@@ -59,51 +66,89 @@ impl Session {
     /// Computes the network's output for 1 to [`Plan::max_batch`] images. Allocates nothing.
     ///
     /// `input` holds n images in the order N, C, H, W, `output` receives n outputs in the same
-    /// order; n follows from the input's length.
+    /// order; n follows from the input's length. With several workers, each computes images of its own as far as
+    /// there are as many for all, and they share the work on the rest.
     ///
     /// # Errors
     /// `input` is no whole number of images from 1 to the largest batch, or `output` is not
     /// exactly as long as their outputs.
     pub fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()> {
-        self.run_with(input, output, &mut |_| {})
+        let Self { plan, pool, rooms } = self;
+        let n = plan.check(input, output)?;
+        let workers = pool.threads();
+        let apart = if rooms.len() < workers { 0 } else { n / workers * workers };
+        let (input_apart, input) = input.split_at(apart * plan.input.each());
+        let (output_apart, output) = output.split_at_mut(apart * plan.output.each());
+        if apart > 0 {
+            // As many groups for every worker, of equal size.
+            let group = apart.div_ceil(apart.div_ceil(plan.group).next_multiple_of(workers));
+            let exec = Exec { level: plan.level, pool: &Serial };
+            fill_parts(pool.as_ref(), rooms, output_apart, group * plan.output.each(), |room, part, output| {
+                let input = &input_apart[part * group * plan.input.each()..];
+                let len = output.len() / plan.output.each() * plan.input.each();
+                plan.run_group(exec, &input[..len], output, room, &mut |_| {});
+            });
+        }
+        self.run_together(input, output, &mut |_| {});
+        Ok(())
     }
 
-    /// As [`Session::run`], and replaces `profile` by the time each step took, in the order of
-    /// [`Plan::describe`].
+    /// As [`Session::run`] with all workers on the same images, and replaces `profile` by the time each step took, in the
+    /// order of [`Plan::describe`].
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn run_profiled(&mut self, input: &[f32], output: &mut [f32], profile: &mut Profile) -> Result<()> {
+        self.plan.check(input, output)?;
         profile.clear();
         profile.resize(self.plan.steps.len() + 2, Duration::ZERO);
         let mut before = Instant::now();
-        self.run_with(input, output, &mut |index| {
+        self.run_together(input, output, &mut |index| {
             let now = Instant::now();
             profile[index] += now - before;
             before = now;
-        })
+        });
+        Ok(())
     }
 
-    /// Runs, group of images by group, and calls `done` with the index in [`Plan::describe`] of
-    /// each part that is done.
-    fn run_with(&mut self, input: &[f32], output: &mut [f32], done: &mut dyn FnMut(usize)) -> Result<()> {
-        let Self { plan, pool, arena, scratch } = self;
-        let n = plan.input.batch(input.len(), plan.max_batch)?;
-        plan.output.check_room(output.len(), n)?;
+    /// Runs group of images by group, the workers sharing the items of every kernel.
+    fn run_together(&mut self, input: &[f32], output: &mut [f32], done: &mut dyn FnMut(usize)) {
+        let Self { plan, pool, rooms } = self;
         let exec = Exec { level: plan.level, pool: pool.as_ref() };
-        let [each_input, each_output] = [&plan.input, &plan.output].map(|boundary| boundary.shape.elements());
-        let groups = input.chunks(each_input * plan.group).zip(output.chunks_mut(each_output * plan.group));
-        for (input, output) in groups {
-            let n = input.len() / each_input;
-            plan.input.read(exec, n, input, arena);
-            done(0);
-            for index in 0..plan.steps.len() {
-                plan.run_step(index, exec, n, arena, scratch);
-                done(index + 1);
-            }
-            plan.output.write(exec, n, arena, output);
-            done(plan.steps.len() + 1);
+        let inputs = input.chunks(plan.group * plan.input.each());
+        for (input, output) in inputs.zip(output.chunks_mut(plan.group * plan.output.each())) {
+            plan.run_group(exec, input, output, &mut rooms[0], done);
         }
-        Ok(())
+    }
+}
+
+impl Plan {
+    /// The number of images in `input`, whose outputs fill `output`.
+    fn check(&self, input: &[f32], output: &[f32]) -> Result<usize> {
+        let n = self.input.batch(input.len(), self.max_batch)?;
+        self.output.check_room(output.len(), n)?;
+        Ok(n)
+    }
+
+    /// Computes at most [`Plan::group`] images, and calls `done` with the index in [`Plan::describe`] of each part that
+    /// is done.
+    fn run_group(
+        &self,
+        exec: Exec<'_>,
+        input: &[f32],
+        output: &mut [f32],
+        room: &mut Room,
+        done: &mut dyn FnMut(usize),
+    ) {
+        let n = input.len() / self.input.each();
+        let Room { arena, scratch } = room;
+        self.input.read(exec, n, input, arena);
+        done(0);
+        for index in 0..self.steps.len() {
+            self.run_step(index, exec, n, arena, scratch);
+            done(index + 1);
+        }
+        self.output.write(exec, n, arena, output);
+        done(self.steps.len() + 1);
     }
 }

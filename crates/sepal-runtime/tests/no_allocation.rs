@@ -38,7 +38,7 @@ fn check(graph: Graph) {
     let weights = Weights::init(&graph, 3).unwrap();
     let model = Model::new(graph, weights, Meta::default()).unwrap();
     let plan = Arc::new(compile(&model, &CompileOptions { batch: 2, ..CompileOptions::default() }).unwrap());
-    for threads in [1, 3] {
+    for threads in [1, 2, 3] {
         let mut session = session(Arc::clone(&plan), Arc::new(ThreadPool::new(threads).unwrap()));
         let input = vec![0.25; 2 * plan.input_shape().elements()];
         let mut output = vec![0.0; 2 * plan.output_shape().elements()];
