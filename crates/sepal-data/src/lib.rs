@@ -45,4 +45,6 @@ pub use picture::{EXTENSIONS, Limits, Picture, decode_picture, is_picture_name, 
 pub use preprocess::{Filter, Preprocess, ResizeMode, Scratch};
 pub use random::{Stream, order};
 pub use stats::mean_std;
-pub use transforms::{Augment, Pipeline, RandomResizedCrop, Transform};
+pub use transforms::{
+    Augment, ColorJitter, ErasingFill, Mix, Pipeline, Policy, RandomErasing, RandomResizedCrop, Transform,
+};

@@ -58,6 +58,40 @@ impl Stream {
         self.unit() < p
     }
 
+    /// Normally distributed with mean 0 and deviation 1 (Box & Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * self.positive().ln()).sqrt();
+        radius * (std::f64::consts::TAU * f64::from(self.unit())).cos()
+    }
+
+    /// From the beta distribution of (α, α), in [0, 1]; α is above 0.
+    pub fn beta(&mut self, alpha: f64) -> f64 {
+        // As logarithms: for a small α both numbers may be too small to be told from 0.
+        let [first, second] = [self.log_gamma(alpha), self.log_gamma(alpha)];
+        1.0 / (1.0 + (second - first).exp())
+    }
+
+    /// The logarithm of a number of the gamma distribution of shape α and scale 1 (Marsaglia & Tsang 2000).
+    fn log_gamma(&mut self, alpha: f64) -> f64 {
+        if alpha < 1.0 {
+            return self.log_gamma(alpha + 1.0) + self.positive().ln() / alpha;
+        }
+        let d = alpha - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && self.positive().ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return d.ln() + v.ln();
+            }
+        }
+    }
+
+    /// Uniform in (0, 1].
+    fn positive(&mut self) -> f64 {
+        1.0 - f64::from(self.unit())
+    }
+
     /// Shuffles in place (Fisher–Yates from the end).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
@@ -135,5 +169,21 @@ mod tests {
         assert!((sum / 10_000.0 - 1.0).abs() < 0.05);
         assert_eq!(stream.below(0), 0);
         assert!(!stream.chance(0.0) && stream.chance(1.0));
+    }
+
+    #[test]
+    fn the_beta_distribution_has_its_mean_and_variance() {
+        for alpha in [0.01, 0.2, 0.8, 1.0, 2.0, 30.0] {
+            let mut stream = Stream::new(5, 0, 0, "beta");
+            let draws: Vec<f64> = (0..40_000).map(|_| stream.beta(alpha)).collect();
+            assert!(draws.iter().all(|x| (0.0..=1.0).contains(x)), "{alpha}");
+            let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
+            let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            assert!(
+                (mean - 0.5).abs() < 0.01 && (variance / expected - 1.0).abs() < 0.04,
+                "{alpha}: {mean} {variance}"
+            );
+        }
     }
 }

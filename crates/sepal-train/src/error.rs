@@ -60,7 +60,7 @@ pub enum Error {
         now: String,
     },
     /// Nothing is left to do in the run.
-    #[error("{} is finished: all {epochs} epochs are done; start a new run from its weights with --init {}", run.display(), run.display())]
+    #[error("{} is finished after {epochs} epochs; start a new run from its weights with --init {}", run.display(), run.display())]
     Finished {
         /// The run folder.
         run: PathBuf,

@@ -1,4 +1,4 @@
-//! Which parameters are trained and which decay, as ranges of the flat buffers.
+//! Which parameters are trained, how fast, and which decay, as ranges of the flat buffers.
 
 use std::ops::Range;
 
@@ -9,22 +9,38 @@ use crate::error::{Error, Result};
 use crate::params::Slot;
 use crate::recipe::Recipe;
 
+/// The field of the globs of a recipe's groups.
+pub(crate) const PATHS: &str = "groups.paths";
+
 /// A range of the flat buffers that is updated in one go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
     /// Floats of the parameters, with the zeros between them.
     pub(crate) range: Range<usize>,
-    /// Whether weight decay applies.
-    pub(crate) decay: bool,
+    /// Factor of the learning rate.
+    pub(crate) lr_factor: f64,
+    /// Weight decay.
+    pub(crate) weight_decay: f64,
+}
+
+impl Group {
+    /// Whether another range of floats is updated in the same way.
+    fn agrees(&self, lr_factor: f64, weight_decay: f64) -> bool {
+        self.lr_factor == lr_factor && self.weight_decay == weight_decay
+    }
 }
 
 /// The parameters that a recipe trains, grouped, in the order of the slots.
 ///
 /// # Errors
-/// [`Error::Glob`] for a `freeze` that is no glob, matches no parameter, or leaves none to train.
+/// [`Error::Glob`] for a `freeze` that is no glob, matches no parameter, or leaves none to train, and for paths of
+/// `groups` that are no globs or match nothing.
 pub(crate) fn groups(slots: &[Slot], recipe: &Recipe) -> Result<Vec<Group>> {
     let globs = Globs::new("freeze", &recipe.freeze)?;
     globs.check_used(slots)?;
+    let special = recipe.groups.iter().map(|group| Ok((Globs::new(PATHS, &group.paths)?, group)));
+    let special = special.collect::<Result<Vec<_>>>()?;
+    special.iter().try_for_each(|(globs, _)| globs.check_used(slots))?;
     let mut groups: Vec<Group> = Vec::new();
     // A frozen parameter between two others keeps them apart.
     let mut apart = true;
@@ -33,10 +49,16 @@ pub(crate) fn groups(slots: &[Slot], recipe: &Recipe) -> Result<Vec<Group>> {
             apart = true;
             continue;
         }
-        let (decay, range) = (decays(slot.role, recipe), slot.padded());
+        let own = special.iter().find(|(globs, _)| globs.matches(&slot.path)).map(|(_, group)| *group);
+        let lr_factor = own.map_or(1.0, |group| group.lr_factor);
+        let by_role = if decays(slot.role, recipe) { recipe.weight_decay() } else { 0.0 };
+        let weight_decay = own.and_then(|group| group.weight_decay).unwrap_or(by_role);
+        let range = slot.padded();
         match groups.last_mut() {
-            Some(last) if !apart && last.decay == decay && last.range.end == range.start => last.range.end = range.end,
-            _ => groups.push(Group { range, decay }),
+            Some(last) if !apart && last.agrees(lr_factor, weight_decay) && last.range.end == range.start => {
+                last.range.end = range.end;
+            }
+            _ => groups.push(Group { range, lr_factor, weight_decay }),
         }
         apart = false;
     }
@@ -105,6 +127,7 @@ impl Globs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::ParamGroup;
 
     fn slots() -> Vec<Slot> {
         let rows = [
@@ -127,7 +150,7 @@ mod tests {
     }
 
     fn spans(recipe: &Recipe) -> Vec<(Range<usize>, bool)> {
-        groups(&slots(), recipe).unwrap().into_iter().map(|g| (g.range, g.decay)).collect()
+        groups(&slots(), recipe).unwrap().into_iter().map(|g| (g.range, g.weight_decay > 0.0)).collect()
     }
 
     #[test]
@@ -163,6 +186,34 @@ mod tests {
         ] {
             let text = groups(&slots(), &freeze(globs)).unwrap_err().to_string();
             assert!(text.contains(problem) && text.contains("freeze"), "{text}");
+        }
+    }
+
+    #[test]
+    fn groups_have_rates_and_decays_of_their_own_and_the_first_counts() {
+        let group = |paths: &[&str], lr_factor, weight_decay| ParamGroup {
+            paths: paths.iter().map(|path| path.to_string()).collect(),
+            lr_factor,
+            weight_decay,
+        };
+        let recipe =
+            |list: &[ParamGroup]| Recipe { groups: list.to_vec(), weight_decay: Some(0.5), ..Recipe::default() };
+        let list = [group(&["stem.*"], 0.1, None), group(&["fc.bias", "*bn*"], 2.0, Some(0.25))];
+        let got = groups(&slots(), &recipe(&list)).unwrap();
+        let got: Vec<_> = got.into_iter().map(|g| (g.range, g.lr_factor, g.weight_decay)).collect();
+        let expected = [
+            (0..32, 0.1, 0.5),
+            (32..64, 0.1, 0.0),
+            (64..80, 1.0, 0.0),
+            (80..96, 1.0, 0.5),
+            (96..112, 1.0, 0.0),
+            (112..144, 1.0, 0.5),
+            (144..160, 2.0, 0.25),
+        ];
+        assert_eq!(got, expected);
+        for (paths, problem) in [("a[", "is not a glob"), ("bn", "matches no parameter")] {
+            let text = groups(&slots(), &recipe(&[group(&[paths], 1.0, None)])).unwrap_err().to_string();
+            assert!(text.contains(problem) && text.contains("groups.paths"), "{text}");
         }
     }
 }

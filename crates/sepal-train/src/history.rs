@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metrics, Running};
+use crate::recipe::{EarlyStopping, StopMetric};
 
 /// The figures of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,27 @@ impl Best {
             std::cmp::Ordering::Equal => metrics.loss <= self.loss,
             std::cmp::Ordering::Less => false,
         }
+    }
+}
+
+impl EarlyStopping {
+    /// Whether the last `patience` epochs brought no improvement. It goes by the rows alone, so that a resumed run ends
+    /// where the uninterrupted one would have.
+    pub(crate) fn is_over(&self, history: &[EpochRow]) -> bool {
+        let figure = |row: &EpochRow| match self.metric {
+            StopMetric::Top1 => row.top1,
+            StopMetric::Top5 => row.top5,
+            StopMetric::Loss => row.loss.map(|loss| -loss),
+        };
+        let (mut best, mut since) = (f64::NEG_INFINITY, 0);
+        for value in history.iter().filter_map(figure) {
+            if value > best + self.min_delta {
+                (best, since) = (value, 0);
+            } else {
+                since += 1;
+            }
+        }
+        since >= self.patience
     }
 }
 

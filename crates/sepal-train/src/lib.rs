@@ -1,5 +1,6 @@
 //! Fit a model: reverse pass, optimizers, recipes, checkpoints.
 
+mod accumulate;
 mod engine;
 mod error;
 mod evaluate;
@@ -26,8 +27,11 @@ pub use metric::{ClassMetrics, Confusion, Metrics, Running};
 pub use observer::{BatchReport, EpochReport, Observer, Start};
 pub use params::{Params, Slot};
 pub use preprocess::loader_form;
-pub use recipe::{FieldDiff, Optimizer, Ortho, Preprocessing, Recipe, Resize, Schedule};
+pub use recipe::{
+    EarlyStopping, FieldDiff, Optimizer, Ortho, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric,
+};
 pub use run::RunFolder;
 pub use schedule::LearningRate;
+pub use sepal_kernels::loss::Mixed;
 pub use state::State;
 pub use trainer::{CheckpointEvery, Outcome, TrainMemory, TrainOptions, Trainer};

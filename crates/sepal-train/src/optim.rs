@@ -1,6 +1,6 @@
 //! Optimizer and moving average: flat state beside the parameters.
 
-use sepal_kernels::update::{self, AdamW, RmsProp, Sgd};
+use sepal_kernels::update::{self, Adam, RmsProp, Sgd};
 use sepal_kernels::{Buffer, Exec};
 
 use crate::error::Result;
@@ -14,7 +14,6 @@ const CLIP_EPS: f64 = 1e-6;
 /// The rule of the weights' update with its state, which lies as the values do.
 pub(crate) struct Optim {
     rule: Optimizer,
-    weight_decay: f32,
     clip: Option<f64>,
     groups: Vec<Group>,
     /// In the order of [`Optim::names`].
@@ -26,7 +25,8 @@ impl Optim {
     /// The recipe's optimizer with the state of a fresh run.
     ///
     /// # Errors
-    /// [`Error::Glob`](crate::Error::Glob) for a `freeze` that selects nothing or everything.
+    /// [`Error::Glob`](crate::Error::Glob) for a `freeze` that selects nothing or everything, or a group that
+    /// selects nothing.
     pub(crate) fn new(recipe: &Recipe, params: &Params) -> Result<Self> {
         let groups = groups(&params.slots, recipe)?;
         let longest = groups.iter().map(|group| group.range.len()).max().unwrap_or(0);
@@ -34,7 +34,6 @@ impl Optim {
         let names = names(&recipe.optimizer);
         Ok(Self {
             rule: recipe.optimizer,
-            weight_decay: recipe.weight_decay() as f32,
             clip: recipe.clip_grad,
             groups,
             state: names.iter().map(|_| Buffer::zeroed(params.values.len())).collect(),
@@ -64,9 +63,8 @@ impl Optim {
         if norm.is_some_and(|norm| !norm.is_finite()) {
             return norm;
         }
-        let lr = lr as f32;
-        for Group { range, decay } in &self.groups {
-            let weight_decay = if *decay { self.weight_decay } else { 0.0 };
+        for Group { range, lr_factor, weight_decay } in &self.groups {
+            let (lr, weight_decay) = ((lr * lr_factor) as f32, *weight_decay as f32);
             let weights = &mut params.values[range.clone()];
             let gradient = &params.grads[range.clone()];
             match (self.rule, &mut self.state[..]) {
@@ -74,10 +72,12 @@ impl Optim {
                     let rule = Sgd { lr, momentum: momentum as f32, nesterov, weight_decay };
                     update::sgd(exec, &rule, weights, gradient, &mut velocity[range.clone()]);
                 }
-                (Optimizer::Adamw { betas, eps }, [mean, square]) => {
-                    let rule = AdamW { lr, betas: betas.map(|beta| beta as f32), eps: eps as f32, weight_decay };
+                (Optimizer::Adam { betas, eps } | Optimizer::Adamw { betas, eps }, [mean, square]) => {
+                    let coupled = matches!(self.rule, Optimizer::Adam { .. });
+                    let betas = betas.map(|beta| beta as f32);
+                    let rule = Adam { lr, betas, eps: eps as f32, weight_decay, coupled };
                     let (mean, square) = (&mut mean[range.clone()], &mut square[range.clone()]);
-                    update::adamw(exec, &rule, update, weights, gradient, mean, square);
+                    update::adam(exec, &rule, update, weights, gradient, mean, square);
                 }
                 (Optimizer::Rmsprop { alpha, eps, momentum }, [square, velocity]) => {
                     let [alpha, eps, momentum] = [alpha, eps, momentum].map(|value| value as f32);
@@ -109,7 +109,7 @@ impl Optim {
 fn names(rule: &Optimizer) -> &'static [&'static str] {
     match rule {
         Optimizer::Sgd { .. } => &["velocity"],
-        Optimizer::Adamw { .. } => &["mean", "square"],
+        Optimizer::Adam { .. } | Optimizer::Adamw { .. } => &["mean", "square"],
         Optimizer::Rmsprop { .. } => &["square", "velocity"],
     }
 }

@@ -8,6 +8,7 @@ use sepal_graph::{Graph, Meta};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::accumulate::Accumulator;
 use crate::error::{Error, Result};
 use crate::history::{Best, EpochRow};
 use crate::metric::Running;
@@ -21,6 +22,8 @@ const RECIPE: &str = "sepal.recipe";
 const GRAPH: &str = "sepal.graph";
 const META: &str = "sepal.meta";
 const PROGRESS: &str = "sepal.progress";
+/// Kind of the tensors with the gradient that waits for its update.
+const ACCUMULATED: &str = "gradient";
 /// The layout that this version writes and reads.
 const LAYOUT: &str = "1";
 
@@ -34,8 +37,11 @@ pub(crate) struct Progress {
     pub(crate) batch: usize,
     /// Batches done since the start of the run.
     pub(crate) step: u64,
-    /// Updates of the weights; fewer than steps where batches had no readable picture.
+    /// Updates of the weights; fewer than steps where batches had no readable picture, or several make one.
     pub(crate) updates: u64,
+    /// Pictures whose gradient waits for the next update.
+    #[serde(default)]
+    pub(crate) accumulated: u64,
     /// Seconds spent, interruptions left out.
     pub(crate) seconds: f64,
     /// Figures of the epoch under way.
@@ -125,7 +131,13 @@ impl State {
     }
 
     /// Puts the stored numbers into place. All of them must fit, and none be left.
-    pub(crate) fn restore(&mut self, params: &mut Params, optim: &mut Optim, ema: Option<&mut Ema>) -> Result<()> {
+    pub(crate) fn restore(
+        &mut self,
+        params: &mut Params,
+        optim: &mut Optim,
+        accumulator: &mut Accumulator,
+        ema: Option<&mut Ema>,
+    ) -> Result<()> {
         let file = state_file(&self.run);
         let Params { slots, values, buffer_slots, buffers, .. } = params;
         let mut jobs: Vec<(&str, &[Slot], &mut [f32])> =
@@ -134,6 +146,12 @@ impl State {
         if let Some(Ema { values, buffers, .. }) = ema {
             jobs.push(("ema", slots, values));
             jobs.push(("ema", buffer_slots, buffers));
+        }
+        if self.progress.accumulated > 0 {
+            if accumulator.mean.is_empty() {
+                return Err(damaged(&file, "it has gradients that wait, but the recipe does not accumulate".into()));
+            }
+            jobs.push((ACCUMULATED, slots, &mut accumulator.mean));
         }
         for (kind, slots, floats) in jobs {
             for slot in slots {
@@ -163,6 +181,7 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) params: &'a Params,
     pub(crate) optim: &'a Optim,
+    pub(crate) accumulator: &'a Accumulator,
     pub(crate) ema: Option<&'a Ema>,
 }
 
@@ -188,6 +207,9 @@ impl Snapshot<'_> {
         if let Some(Ema { values, buffers, .. }) = self.ema {
             jobs.push(("ema", slots, values));
             jobs.push(("ema", buffer_slots, buffers));
+        }
+        if self.progress.accumulated > 0 && !self.accumulator.mean.is_empty() {
+            jobs.push((ACCUMULATED, slots, &self.accumulator.mean));
         }
         let names: Vec<String> =
             jobs.iter().flat_map(|(kind, slots, _)| slots.iter().map(|slot| name(kind, slot))).collect();

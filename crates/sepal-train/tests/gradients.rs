@@ -74,7 +74,7 @@ fn gradients_are_those_of_finite_differences() {
             let mut params = Params::new(&graph, &weights).unwrap();
             let pool = Arc::new(ThreadPool::new(2).unwrap());
             let mut engine = Engine::new(&graph, &params, BATCH, pool, EngineOptions { level }).unwrap();
-            let batch = Batch { images: &input, labels: &labels, smoothing: 0.1, seed: 1 };
+            let batch = Batch { images: &input, labels: &labels, mixed: None, smoothing: 0.1, seed: 1 };
             let dropout = graph.nodes.iter().any(|node| matches!(&node.op, Op::Dropout(drop) if drop.p > 0.0));
             let output = engine.step(&mut params, &batch).unwrap();
             if dropout {

@@ -1,6 +1,6 @@
 //! Recipes: defaults, TOML, ranges, differences.
 
-use sepal_train::{Optimizer, Ortho, Recipe, Schedule};
+use sepal_train::{EarlyStopping, Optimizer, Ortho, ParamGroup, Recipe, Schedule, StopMetric};
 
 fn parse(text: &str) -> Recipe {
     Recipe::from_toml(text, "test.toml").unwrap()
@@ -31,6 +31,12 @@ fn every_field_survives_toml() {
         ortho: Some(Ortho { alpha: 0.25, paths: Some(vec!["*.expand.weight".into()]) }),
         optimizer: Optimizer::Rmsprop { alpha: 0.9, eps: 1e-3, momentum: 0.5 },
         schedule: Schedule::Step { milestones: vec![3.0, 6.5], gamma: 0.2 },
+        early_stopping: Some(EarlyStopping { patience: 5, metric: StopMetric::Loss, min_delta: 0.01 }),
+        groups: vec![
+            ParamGroup { paths: vec!["stem.*".into()], lr_factor: 0.1, weight_decay: None },
+            ParamGroup { paths: vec!["fc.*".into(), "*.bn.*".into()], lr_factor: 1.0, weight_decay: Some(0.0) },
+        ],
+        accumulate: 4,
         epochs: 8,
         seed: u64::from(u32::MAX),
         ..Recipe::photographs()
@@ -65,7 +71,7 @@ fn unknown_fields_and_wrong_types_name_field_and_line() {
         ("\n\nepochs = \"three\"", &["line 3", "epochs"]),
         ("epochs = -1", &["epochs", "-1"]),
         ("seed = -4", &["seed"]),
-        ("[optimizer]\nkind = \"sdg\"", &["sdg", "sgd", "adamw", "rmsprop"]),
+        ("[optimizer]\nkind = \"sdg\"", &["sdg", "sgd", "adam", "adamw", "rmsprop"]),
         ("[optimizer]\nkind = \"sgd\"\nbetas = [0.9, 0.99]", &["betas", "momentum"]),
         ("[schedule]\nkind = \"constant\"\ngamma = 1", &["gamma"]),
         ("[augment]\nflip = 1", &["flip", "hflip"]),
@@ -109,6 +115,19 @@ fn numbers_out_of_range_name_field_value_and_range() {
         ("[schedule]\nkind = \"cosine\"\nmin = 2.0", &["schedule.min is 2"]),
         ("[schedule]\nkind = \"step\"\nmilestones = [5.0, 2.0]", &["schedule.milestones is [5.0, 2.0]", "rising"]),
         ("[schedule]\nkind = \"step\"\nmilestones = []\ngamma = 0.0", &["schedule.gamma is 0"]),
+        ("[schedule]\nkind = \"exponential\"\nevery = 0.0", &["schedule.every is 0", "above 0"]),
+        ("[schedule]\nkind = \"exponential\"\ngamma = 1.5", &["schedule.gamma is 1.5", "at most 1"]),
+        ("[schedule]\nkind = \"polynomial\"\npower = -1.0", &["schedule.power is -1", "above 0"]),
+        ("[schedule]\nkind = \"one_cycle\"\nrise = 1.0", &["schedule.rise is 1", "below 1"]),
+        ("[schedule]\nkind = \"one_cycle\"\ndiv = 0.5", &["schedule.div is 0.5", "at least 1"]),
+        ("[schedule]\nkind = \"one_cycle\"\nfinal_div = nan", &["schedule.final_div is NaN"]),
+        ("accumulate = 0", &["accumulate is 0", "from 1"]),
+        ("[early_stopping]\npatience = 0", &["early_stopping.patience is 0", "from 1"]),
+        ("[early_stopping]\npatience = 1\nmin_delta = -1.0", &["early_stopping.min_delta is -1"]),
+        ("[[groups]]\npaths = []", &["groups.paths is empty"]),
+        ("[[groups]]\npaths = [\"[\"]", &["groups.paths", "not a glob"]),
+        ("[[groups]]\npaths = [\"a\"]\nlr_factor = 0.0", &["groups.lr_factor is 0", "above 0"]),
+        ("[[groups]]\npaths = [\"a\"]\nweight_decay = -0.1", &["groups.weight_decay is -0.1"]),
         ("[augment]\nhflip = 2.0", &["hflip", "2"]),
         ("[augment]\ncrop_padding = 5000", &["crop_padding", "5000"]),
         ("[preprocessing]\nstd = [1.0, 0.0, 1.0]", &["preprocessing.std is 0"]),

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Colours, data, model, options, recipe};
 use sepal_data::Splits;
 use sepal_train::{
-    BatchReport, CheckpointEvery, EpochReport, Error, Observer, Optimizer, Ortho, Outcome, Recipe, RunFolder, State,
-    Trainer,
+    BatchReport, CheckpointEvery, EpochReport, Error, Observer, Optimizer, Ortho, Outcome, ParamGroup, Recipe,
+    RunFolder, State, Trainer,
 };
 
 /// Dies after a step, or after an epoch's checkpoint.
@@ -120,12 +120,22 @@ fn killed_at_any_step_with_states_at_epochs_or_between() {
 
 #[test]
 fn every_optimizer_and_no_average() {
-    for name in ["adamw", "rmsprop"] {
+    for name in ["adam", "adamw", "rmsprop"] {
         let optimizer = Optimizer::named(name).unwrap();
         let ortho = Some(Ortho { alpha: 0.2, paths: Some(vec!["pointwise.weight".into()]) });
         let recipe = Recipe { optimizer, ema_decay: 0.0, clip_grad: Some(1.0), workers: 3, ortho, ..recipe() };
         check_kills(&recipe, &sets(), CheckpointEvery::Steps(2), &[&[9], &[3, 17]]);
     }
+}
+
+#[test]
+fn between_the_batches_of_an_update() {
+    let group = ParamGroup { paths: vec!["stem.*".into()], lr_factor: 0.5, weight_decay: Some(0.1) };
+    let recipe = Recipe { accumulate: 4, groups: vec![group], clip_grad: Some(1.0), ..recipe() };
+    // Updates after 4 and 6 of six batches.
+    check_kills(&recipe, &sets(), CheckpointEvery::Steps(1), &[&[2, 4, 9], &[5, 6, 13], &[3, 10]]);
+    let data = data(Colours { bad: Some(4), ..Colours::new(41) }, Some(9), None);
+    check_kills(&recipe, &data, CheckpointEvery::Steps(1), &[&[3, 9]]);
 }
 
 #[test]

@@ -54,6 +54,25 @@ impl FromStr for Triple {
     }
 }
 
+/// A number for what a pattern matches: `stem*=0.1`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Factor {
+    pub(crate) glob: String,
+    pub(crate) value: f64,
+}
+
+impl FromStr for Factor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.rsplit_once('=').and_then(|(glob, value)| Some((glob.trim(), value.trim().parse().ok()?)));
+        match parsed {
+            Some((glob, value)) if !glob.is_empty() => Ok(Self { glob: glob.to_owned(), value }),
+            _ => Err(format!("'{text}' is no pattern with a number, as in stem*=0.1")),
+        }
+    }
+}
+
 /// A number of threads, batches or the like: 1 or more.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -101,6 +120,8 @@ mod tests {
         assert!("0.5".parse::<Pair>().is_err());
         assert_eq!("0.5".parse(), Ok(Triple([0.5; 3])));
         assert_eq!("1,2, 3".parse(), Ok(Triple([1.0, 2.0, 3.0])));
+        assert_eq!("a=*=0.1".parse(), Ok(Factor { glob: "a=*".into(), value: 0.1 }));
+        assert!("stem*".parse::<Factor>().is_err() && "=1".parse::<Factor>().is_err());
         assert!("1,2".parse::<Triple>().is_err() && "".parse::<Triple>().is_err());
     }
 

@@ -54,6 +54,8 @@ impl Maker {
         let places = self.order.get(self.plan.range(number)).unwrap_or_default();
         let each = self.pipeline.preprocess().output_len();
         batch.labels.clear();
+        batch.others.clear();
+        batch.shares.clear();
         batch.indices.clear();
         batch.skipped.clear();
         // Old numbers may stay: every picture that counts overwrites its part.
@@ -78,6 +80,14 @@ impl Maker {
         }
         scratch.decoded = picture;
         batch.images.truncate(batch.labels.len() * each);
+        if let Some(mix) = self.pipeline.mix() {
+            let source = (self.options.seed, self.options.epoch, number as u64);
+            let share = mix.apply(source, &mut batch.images, self.pipeline.preprocess().size);
+            if share > 0.0 {
+                batch.others.extend(batch.labels.iter().rev());
+                batch.shares.resize(batch.labels.len(), share);
+            }
+        }
         Ok(())
     }
 }

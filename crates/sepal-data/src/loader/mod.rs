@@ -43,6 +43,10 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// A class index a picture.
     pub labels: Vec<u32>,
+    /// The class of the picture that each one was mixed with; empty where none was.
+    pub others: Vec<u32>,
+    /// That class's share of each picture, in [0, 1]; empty where none was mixed.
+    pub shares: Vec<f32>,
     /// The pictures' indices in the data set.
     pub indices: Vec<u32>,
     /// The pictures that were left out.

@@ -8,12 +8,23 @@ use crate::picture::Picture;
 use crate::preprocess::{Preprocess, Scratch};
 use crate::random::Stream;
 
+mod affine;
+mod color;
+mod color_jitter;
 mod hflip;
+mod mix;
 mod normalise;
+mod operation;
+mod policy;
 mod random_crop;
+mod random_erasing;
 mod random_resized_crop;
 
+pub use color_jitter::ColorJitter;
+pub use mix::Mix;
 pub(crate) use normalise::normalise;
+pub use policy::Policy;
+pub use random_erasing::{ErasingFill, RandomErasing};
 pub use random_resized_crop::RandomResizedCrop;
 
 const MAX_PADDING: usize = 1024;
@@ -38,6 +49,14 @@ pub struct Augment {
     pub crop_padding: Option<usize>,
     /// Probability of mirroring left to right.
     pub hflip: f32,
+    /// Operations drawn at random.
+    pub policy: Option<Policy>,
+    /// Random brightness, contrast, saturation and hue.
+    pub color_jitter: Option<ColorJitter>,
+    /// A random rectangle loses its content.
+    pub random_erasing: Option<RandomErasing>,
+    /// Pictures of a batch are mixed in pairs.
+    pub mix: Option<Mix>,
 }
 
 impl Augment {
@@ -59,6 +78,14 @@ impl Augment {
         if self.hflip > 0.0 {
             list.push(Box::new(hflip::HorizontalFlip { p: self.hflip }));
         }
+        if let Some(policy) = self.policy {
+            policy.validate()?;
+            list.push(Box::new(policy));
+        }
+        if let Some(jitter) = self.color_jitter {
+            jitter.validate()?;
+            list.push(Box::new(jitter));
+        }
         Ok(list)
     }
 }
@@ -68,6 +95,8 @@ pub struct Pipeline {
     preprocess: Preprocess,
     crop: Option<RandomResizedCrop>,
     transforms: Vec<Box<dyn Transform>>,
+    erasing: Option<RandomErasing>,
+    mix: Option<Mix>,
 }
 
 impl Pipeline {
@@ -88,7 +117,19 @@ impl Pipeline {
         if let Some(crop) = &augment.random_resized_crop {
             crop.validate()?;
         }
-        Ok(Self { preprocess, crop: augment.random_resized_crop, transforms: augment.list()? })
+        if let Some(erasing) = &augment.random_erasing {
+            erasing.validate()?;
+        }
+        if let Some(mix) = &augment.mix {
+            mix.validate()?;
+        }
+        Ok(Self {
+            preprocess,
+            crop: augment.random_resized_crop,
+            transforms: augment.list()?,
+            erasing: augment.random_erasing,
+            mix: augment.mix,
+        })
     }
 
     /// Appends a transform of one's own.
@@ -100,6 +141,11 @@ impl Pipeline {
     /// The resizing and normalisation in it.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
+    }
+
+    /// How batches are mixed.
+    pub(crate) fn mix(&self) -> Option<&Mix> {
+        self.mix.as_ref()
     }
 
     /// Writes `picture`, as picture `index` of `epoch` under `seed`, into `out` (C, H, W;
@@ -114,7 +160,7 @@ impl Pipeline {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<()> {
-        if self.crop.is_none() && self.transforms.is_empty() {
+        if self.crop.is_none() && self.transforms.is_empty() && self.erasing.is_none() {
             return self.preprocess.apply(picture, scratch, out);
         }
         let part = match &self.crop {
@@ -130,8 +176,15 @@ impl Pipeline {
                 transform.apply(&mut sized, &mut spare, &mut random);
             }
             self.preprocess.normalise(&sized, out);
+            if let Some(erasing) = &self.erasing {
+                let mut random = Stream::new(seed, epoch, index, RandomErasing::NAME);
+                erasing.apply(out, self.preprocess.size, &mut random);
+            }
         }
         (scratch.sized, scratch.spare) = (sized, spare);
         done
     }
 }
+
+#[cfg(test)]
+mod golden;

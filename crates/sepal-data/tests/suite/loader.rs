@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::common::{put, put_picture};
 use sepal_data::{
-    Augment, Batch, DataError, Dataset, LastBatch, Limits, Loader, LoaderOptions, OpenOptions, Picture, Pipeline,
-    Preprocess, RandomResizedCrop, Stream, Transform, check, mean_std, open, order, sample,
+    Augment, Batch, ColorJitter, DataError, Dataset, ErasingFill, LastBatch, Limits, Loader, LoaderOptions, Mix,
+    OpenOptions, Picture, Pipeline, Policy, Preprocess, RandomErasing, RandomResizedCrop, Stream, Transform, check,
+    mean_std, open, order, sample,
 };
 
 /// Pictures made on the spot; some are unreadable, one may panic.
@@ -61,6 +62,10 @@ fn augment() -> Augment {
         hflip: 0.5,
         crop_padding: Some(2),
         random_resized_crop: Some(RandomResizedCrop { scale: [0.3, 1.0], ..RandomResizedCrop::default() }),
+        policy: Some(Policy::Rand { operations: 2, magnitude: 9 }),
+        color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        random_erasing: Some(RandomErasing { fill: ErasingFill::Noise, ..RandomErasing::default() }),
+        mix: Some(Mix { mixup: 0.4, cutmix: 1.0, p: 0.8, ..Mix::default() }),
     }
 }
 
@@ -111,6 +116,10 @@ fn batches_do_not_depend_on_the_workers_and_a_resume_goes_on() {
     for start in [1, 4, 6] {
         assert_eq!(all(loader(data(), options(2, start))), reference[start..]);
     }
+    let mixed = reference.iter().filter(|batch| !batch.others.is_empty());
+    let opposites = |batch: &Batch| batch.labels.iter().rev().copied().collect::<Vec<_>>();
+    assert!((1..=6).contains(&mixed.clone().count()));
+    assert!(mixed.clone().all(|batch| batch.others == opposites(batch) && batch.shares.len() == batch.len()));
     let other_epoch = all(loader(data(), LoaderOptions { epoch: 5, ..options(0, 0) }));
     assert_ne!(other_epoch[0].indices, reference[0].indices);
     let mut loader = loader(data(), options(2, 4));
@@ -122,7 +131,7 @@ fn batches_do_not_depend_on_the_workers_and_a_resume_goes_on() {
 #[test]
 fn a_picture_is_augmented_the_same_wherever_it_stands() {
     let one = |order: Vec<u32>, epoch| {
-        let pipeline = Pipeline::train(view(), &augment()).unwrap();
+        let pipeline = Pipeline::train(view(), &Augment { mix: None, ..augment() }).unwrap();
         let options = LoaderOptions { batch_size: 4, epoch, ..LoaderOptions::default() };
         let batch = Loader::new(Arc::new(Made::new(9)), order, pipeline, options).unwrap().next().unwrap().unwrap();
         let at = batch.indices.iter().position(|&i| i == 7).unwrap();

@@ -138,7 +138,7 @@ proptest! {
     fn any_size_fits_any_size(w in 1u32..90, h in 1u32..90, oh in 1usize..40, ow in 1usize..40, pct in 0.05f32..=1.0, squash: bool, crop: bool, index: u64) {
         let resize = if squash { ResizeMode::Squash } else { ResizeMode::ShortSideCrop { crop_pct: pct } };
         let view = bytes([oh, ow], resize);
-        let augment = Augment { random_resized_crop: crop.then(RandomResizedCrop::default), crop_padding: Some(3), hflip: 0.5 };
+        let augment = Augment { random_resized_crop: crop.then(RandomResizedCrop::default), crop_padding: Some(3), hflip: 0.5, ..Augment::default() };
         let mut out = vec![f32::NAN; view.output_len()];
         let picture = picture(w, h);
         for pipeline in [Pipeline::eval(view).unwrap(), Pipeline::train(view, &augment).unwrap()] {

@@ -5,14 +5,35 @@ use crate::isa::{Isa, Kernel, Vector, exp};
 use crate::layout::{Dims, LANES};
 use crate::source::Source;
 
+/// What a batch's logits should say: a class per row, or two.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<'a> {
+    /// The class of each row.
+    pub labels: &'a [u32],
+    /// The second class of each row, where rows are mixed of two.
+    pub mixed: Option<Mixed<'a>>,
+    /// Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al. 2015, section 7).
+    pub smoothing: f32,
+}
+
+/// Second classes, as mixup and CutMix make them.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixed<'a> {
+    /// A class for each row.
+    pub labels: &'a [u32],
+    /// Its share of each row's target, in [0, 1]; the first class has the rest.
+    pub shares: &'a [f32],
+}
+
 /// What a batch's logits are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
     /// Mean cross-entropy; not a number where a logit is not finite.
     pub mean: f64,
-    /// Rows whose label has the greatest logit. Of equal logits the lower class counts as greater.
+    /// Rows whose label has the greatest logit; of two labels the one with the greater share counts, of equal shares the
+    /// first. Of equal logits the lower class counts as greater.
     pub top1: usize,
-    /// Rows whose label is among the five greatest logits.
+    /// Rows whose label, chosen in the same way, is among the five greatest logits.
     pub top5: usize,
 }
 
@@ -33,44 +54,55 @@ pub fn softmax_scratch(dims: &Dims, threads: usize) -> usize {
     per_worker(dims.blocks() * LANES, threads)
 }
 
-/// Mean cross-entropy of the softmax of `logits` with `labels`, a class per row, as PyTorch's
-/// `CrossEntropyLoss(label_smoothing)`: the target is `(1 − smoothing)` at the label plus
-/// `smoothing / classes` everywhere (Szegedy et al. 2015, section 7).
+/// Mean cross-entropy of the softmax of `logits` with `targets`, as PyTorch's `CrossEntropyLoss(label_smoothing)`: a
+/// row's target is `(1 − smoothing)` at its label, or on its two labels by their shares, plus `smoothing / classes`
+/// everywhere.
 ///
 /// `grad`, if given, becomes the gradient of the mean: `(softmax − target) / rows`, zero in the lanes
 /// past the last class. A row is an image, or a pixel where `h` or `w` is not 1.
 ///
 /// # Panics
-/// If a label is not below `dims.c`, or a slice is shorter than its role asks.
+/// If a label is not below `dims.c`, a share is not in [0, 1], or a slice is shorter than its role asks.
 pub fn softmax_cross_entropy(
     exec: Exec<'_>,
     dims: &Dims,
     logits: Source<'_>,
-    labels: &[u32],
-    smoothing: f32,
+    targets: &Targets<'_>,
     grad: Option<&mut [f32]>,
     scratch: &mut [f32],
 ) -> Loss {
-    let labels = &labels[..dims.rows()];
-    assert!(labels.iter().all(|&label| (label as usize) < dims.c), "a label is not below {}", dims.c);
+    let rows = dims.rows();
+    let labels = &targets.labels[..rows];
+    // A row that is not mixed has nothing of a second class.
+    let (others, shares) = targets.mixed.map_or((labels, None), |mixed| (mixed.labels, Some(mixed.shares)));
+    let others = &others[..rows];
+    let known = |labels: &[u32]| labels.iter().all(|&label| (label as usize) < dims.c);
+    assert!(known(labels) && known(others), "a label is not below {}", dims.c);
+    let shares = shares.map(|shares| &shares[..rows]);
+    assert!(
+        shares.is_none_or(|shares| shares.iter().all(|share| (0.0..=1.0).contains(share))),
+        "a share beyond 0 to 1"
+    );
     assert!(logits.z.len() >= dims.len() && grad.as_ref().is_none_or(|grad| grad.len() >= dims.len()));
     assert!(scratch.len() >= cross_entropy_scratch(dims, exec.pool.threads()));
+    let smoothing = targets.smoothing;
     let (results, scratch) = scratch.split_at_mut(results_len(dims));
     let (shared, scratch, grad) = (Shared::new(results), Shared::new(scratch), grad.map(Shared::new));
-    exec.pool.run(dims.rows(), &|row, worker| {
-        let label = labels[row] as usize;
+    exec.pool.run(rows, &|row, worker| {
+        let pair = [labels[row], others[row]].map(|label| label as usize);
+        let share = shares.map_or(0.0, |shares| shares[row]);
         // SAFETY: an item is a row; the scratch is this worker's.
         let (result, values) =
             unsafe { (shared.slice(row * RESULT, RESULT), scratch.part(worker, dims.blocks() * LANES)) };
-        exec.level.dispatch(Entropy { dims, logits: &logits, row, label, smoothing, grad, result, values });
+        exec.level.dispatch(Entropy { dims, logits: &logits, row, pair, share, smoothing, grad, result, values });
     });
     let mut loss = Loss { mean: 0.0, top1: 0, top5: 0 };
-    for result in results.chunks_exact(RESULT).take(dims.rows()) {
+    for result in results.chunks_exact(RESULT).take(rows) {
         loss.mean += f64::from(result[0]) + f64::from(result[1]);
         loss.top1 += usize::from(result[2] < 1.0);
         loss.top5 += usize::from(result[2] < 5.0);
     }
-    loss.mean /= dims.rows() as f64;
+    loss.mean /= rows as f64;
     loss
 }
 
@@ -156,7 +188,10 @@ struct Entropy<'a> {
     dims: &'a Dims,
     logits: &'a Source<'a>,
     row: usize,
-    label: usize,
+    /// Both labels.
+    pair: [usize; 2],
+    /// Of the second one.
+    share: f32,
     smoothing: f32,
     grad: Option<Shared<'a>>,
     result: &'a mut [f32],
@@ -168,24 +203,27 @@ impl Kernel for Entropy<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { dims, logits, row, label, smoothing, grad, result, values } = self;
+        let Self { dims, logits, row, pair, share, smoothing, grad, result, values } = self;
         let (classes, smoothing) = (dims.c as f64, f64::from(smoothing));
         let mut softmax = Softmax { dims, logits, row, values };
         softmax.load(isa);
+        let label = if share > 0.5 { pair[1] } else { pair[0] };
         let own = softmax.values[label];
+        let parts = [1.0 - f64::from(share), f64::from(share)];
+        let hit = parts[0] * f64::from(softmax.values[pair[0]]) + parts[1] * f64::from(softmax.values[pair[1]]);
         let total: f64 = softmax.values[..dims.c].iter().map(|&logit| f64::from(logit)).sum();
         let greater = |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < label);
         let rank = softmax.values[..dims.c].iter().enumerate().filter(|&each| greater(each)).count();
         let Sums { greatest, sum } = softmax.exponentials(isa);
         let log_sum = f64::from(greatest) + sum.ln();
-        let loss = (1.0 - smoothing) * (log_sum - f64::from(own)) + smoothing * (log_sum - total / classes);
+        let loss = (1.0 - smoothing) * (log_sum - hit) + smoothing * (log_sum - total / classes);
         let loss = if total.is_finite() { loss } else { f64::NAN };
         result[0] = loss as f32;
         result[1] = (loss - f64::from(result[0])) as f32;
         result[2] = if total.is_finite() { rank as f32 } else { f32::INFINITY };
         let Some(grad) = grad else { return };
-        let share = 1.0 / dims.rows() as f64;
-        let (factor, everywhere) = ((share / sum) as f32, (-share * smoothing / classes) as f32);
+        let weight = 1.0 / dims.rows() as f64;
+        let (factor, everywhere) = ((weight / sum) as f32, (-weight * smoothing / classes) as f32);
         for (block, line) in softmax.values.chunks_exact_mut(LANES).enumerate() {
             // SAFETY: sixteen floats.
             unsafe {
@@ -193,8 +231,10 @@ impl Kernel for Entropy<'_> {
                 let value = value.mul_add(isa, I::Block::splat(isa, factor), I::Block::splat(isa, everywhere));
                 value.store(isa, line.as_mut_ptr());
             }
-            if label / LANES == block {
-                line[label % LANES] -= (share * (1.0 - smoothing)) as f32;
+            for (label, part) in pair.into_iter().zip(parts) {
+                if label / LANES == block {
+                    line[label % LANES] -= (weight * (1.0 - smoothing) * part) as f32;
+                }
             }
             let classes = (dims.c - block * LANES).min(LANES);
             line[classes..].fill(0.0);

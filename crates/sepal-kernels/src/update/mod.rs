@@ -27,9 +27,10 @@ pub struct Sgd {
     pub weight_decay: f32,
 }
 
-/// Adam with decoupled weight decay, as `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101).
+/// Adam, as `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101) or, with `coupled`, as `torch.optim.Adam`
+/// (Kingma and Ba, arXiv:1412.6980).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
+pub struct Adam {
     /// Learning rate.
     pub lr: f32,
     /// Decay of the mean of gradients and of their squares.
@@ -38,6 +39,8 @@ pub struct AdamW {
     pub eps: f32,
     /// Parameters shrink by `lr·weight_decay` of themselves.
     pub weight_decay: f32,
+    /// Instead, the decay is added to the gradient, times the parameter.
+    pub coupled: bool,
 }
 
 /// RMSprop, as `torch.optim.RMSprop`, not centered.
@@ -65,13 +68,13 @@ pub fn sgd(exec: Exec<'_>, rule: &Sgd, weights: &mut [f32], gradient: &[f32], ve
     run(exec, *rule, [weights, velocity], gradient);
 }
 
-/// One step of [`AdamW`]; `step` counts from 1, `mean` and `square` start as zeros.
+/// One step of [`Adam`]; `step` counts from 1, `mean` and `square` start as zeros.
 ///
 /// # Panics
 /// If the slices differ in length or `step` is 0.
-pub fn adamw(
+pub fn adam(
     exec: Exec<'_>,
-    rule: &AdamW,
+    rule: &Adam,
     step: u64,
     weights: &mut [f32],
     gradient: &[f32],

@@ -1,6 +1,6 @@
 //! The formulas, element by element.
 
-use super::{AdamW, RmsProp, Rule, Sgd};
+use super::{Adam, RmsProp, Rule, Sgd};
 use crate::isa::{Isa, Vector};
 
 impl Rule<2> for Sgd {
@@ -14,28 +14,32 @@ impl Rule<2> for Sgd {
     }
 }
 
-/// [`AdamW`] at one step, with its bias corrections.
+/// [`Adam`] at one step, with its bias corrections.
 #[derive(Clone, Copy)]
 pub(super) struct AdamStep {
-    rule: AdamW,
+    rule: Adam,
     /// `lr / (1 − beta1^step)`
     lr: f32,
     /// `1 / sqrt(1 − beta2^step)`
     root: f32,
-    /// `1 − lr·weight_decay`
+    /// `1 − lr·weight_decay` where the decay is decoupled
     keep: f32,
+    /// Decay that is added to the gradient
+    added: f32,
 }
 
 impl AdamStep {
-    pub(super) fn new(rule: &AdamW, step: u64) -> Self {
+    pub(super) fn new(rule: &Adam, step: u64) -> Self {
         assert!(step > 0, "steps count from 1");
         let left = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
         let [first, second] = rule.betas.map(left);
+        let (apart, added) = if rule.coupled { (0.0, rule.weight_decay) } else { (rule.weight_decay, 0.0) };
         Self {
             rule: *rule,
             lr: (f64::from(rule.lr) / first) as f32,
             root: (1.0 / second.sqrt()) as f32,
-            keep: (1.0 - f64::from(rule.lr) * f64::from(rule.weight_decay)) as f32,
+            keep: (1.0 - f64::from(rule.lr) * f64::from(apart)) as f32,
+            added,
         }
     }
 }
@@ -45,6 +49,7 @@ impl Rule<3> for AdamStep {
     fn step<I: Isa>(&self, isa: I, [w, mean, square]: [I::Block; 3], g: I::Block) -> [I::Block; 3] {
         let s = |value: f32| I::Block::splat(isa, value);
         let [beta1, beta2] = self.rule.betas;
+        let g = w.mul_add(isa, s(self.added), g);
         let mean = g.sub(isa, mean).mul_add(isa, s(1.0 - beta1), mean);
         let square = g.mul(isa, g).mul_add(isa, s(1.0 - beta2), square.mul(isa, s(beta2)));
         let root = square.sqrt(isa).mul_add(isa, s(self.root), s(self.rule.eps));

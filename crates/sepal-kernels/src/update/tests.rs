@@ -53,19 +53,22 @@ fn descent_with_momentum() {
 }
 
 #[test]
-fn adam_with_decoupled_decay() {
-    let rule = AdamW { lr: 0.01, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.05 };
-    // The betas are what `f32` makes of them.
-    let [b1, b2] = rule.betas.map(f64::from);
-    compare(
-        |exec, step, [w, m, s]: &mut [Vec<f32>; 3], g| adamw(exec, &rule, step, w, g, m, s),
-        |step, [w, m, s], g| {
-            let w = w - 0.01 * 0.05 * w;
-            let (m, s) = (b1 * m + (1.0 - b1) * g, b2 * s + (1.0 - b2) * g * g);
-            let (first, second) = (1.0 - b1.powf(step as f64), 1.0 - b2.powf(step as f64));
-            [w - 0.01 / first * m / (s.sqrt() / second.sqrt() + 1e-8), m, s]
-        },
-    );
+fn adam_with_decay_apart_and_in_the_gradient() {
+    for coupled in [false, true] {
+        let rule = Adam { lr: 0.01, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.05, coupled };
+        // The betas are what `f32` makes of them.
+        let [b1, b2] = rule.betas.map(f64::from);
+        compare(
+            |exec, step, [w, m, s]: &mut [Vec<f32>; 3], g| adam(exec, &rule, step, w, g, m, s),
+            |step, [w, m, s], g| {
+                let g = if coupled { g + 0.05 * w } else { g };
+                let w = if coupled { w } else { w - 0.01 * 0.05 * w };
+                let (m, s) = (b1 * m + (1.0 - b1) * g, b2 * s + (1.0 - b2) * g * g);
+                let (first, second) = (1.0 - b1.powf(step as f64), 1.0 - b2.powf(step as f64));
+                [w - 0.01 / first * m / (s.sqrt() / second.sqrt() + 1e-8), m, s]
+            },
+        );
+    }
 }
 
 #[test]

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sepal_graph::{Graph, Shape};
+use sepal_kernels::loss::{self, Mixed, Targets};
 use sepal_kernels::pool::Pool;
-use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, elementwise, loss, to_nchw};
+use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, elementwise, to_nchw};
 
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -44,6 +45,8 @@ pub struct Batch<'a> {
     pub images: &'a [f32],
     /// The class of each picture; where the network's output is a map, of each of its pixels, `N, H, W`.
     pub labels: &'a [u32],
+    /// The second class of each label's place and its share, where pictures are mixed of two.
+    pub mixed: Option<Mixed<'a>>,
     /// Label smoothing: the share of the target that is spread over all classes.
     pub smoothing: f32,
     /// Decides what dropout drops; another one for every step.
@@ -55,7 +58,7 @@ pub struct Batch<'a> {
 pub struct StepOutput {
     /// Mean loss over the batch.
     pub loss: f64,
-    /// Labels whose class had the greatest logit.
+    /// Labels whose class had the greatest logit; of two, the one with the greater share counts.
     pub top1: usize,
     /// Labels whose class was among the five greatest.
     pub top5: usize,
@@ -253,7 +256,15 @@ impl Engine {
             let got = batch.images.len();
             return Err(Error::Batch(format!("{labels} labels need {n} pictures of {input} floats, got {got} floats")));
         }
-        match batch.labels.iter().find(|&&label| label as usize >= classes) {
+        let (others, shares) = batch.mixed.map_or((&[][..], &[][..]), |mixed| (mixed.labels, mixed.shares));
+        if batch.mixed.is_some() && (others.len(), shares.len()) != (labels, labels) {
+            let (others, shares) = (others.len(), shares.len());
+            return Err(Error::Batch(format!("{labels} labels are mixed with {others} others and {shares} shares")));
+        }
+        if let Some(share) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
+            return Err(Error::Batch(format!("a second label's share is {share}, must be from 0 to 1")));
+        }
+        match batch.labels.iter().chain(others).find(|&&label| label as usize >= classes) {
             Some(label) => Err(Error::Batch(format!("label {label} is no class of a network with {classes} outputs"))),
             None => Ok(n),
         }
@@ -302,8 +313,8 @@ impl Run<'_> {
         let ([z], [g, scratch]) = self.arena.views([logits.z.clone()], [g, plan.loss_scratch.clone()]);
         let source = logits.source(z, self.vectors, &self.params.values);
         let grad = logits.has_gradient.then_some(g);
-        let smoothing = batch.smoothing;
-        let loss = loss::softmax_cross_entropy(self.exec, &logits.dims, source, batch.labels, smoothing, grad, scratch);
+        let targets = Targets { labels: batch.labels, mixed: batch.mixed, smoothing: batch.smoothing };
+        let loss = loss::softmax_cross_entropy(self.exec, &logits.dims, source, &targets, grad, scratch);
         StepOutput { loss: loss.mean, top1: loss.top1, top5: loss.top5 }
     }
 }

@@ -2,6 +2,7 @@ use sepal_graph::{Builder, Graph, Shape, Tensor, Weights};
 use sepal_kernels::pool::{Pool, Serial, ThreadPool};
 
 use super::*;
+use crate::recipe::ParamGroup;
 
 /// Two inputs, two outputs: four weights that decay and two biases that do not.
 fn graph() -> Graph {
@@ -64,6 +65,24 @@ fn sgd_steps_as_pytorch() {
 fn adamw_steps_as_pytorch() {
     let recipe = recipe(Optimizer::Adamw { betas: [0.9, 0.99], eps: 1e-8 }, 0.1);
     let expected = [0.3124518, -0.9943287, 0.0727358, 1.9300674, -0.0975346, -0.118271];
+    assert_near(&three_steps(&recipe, &Serial).0, expected);
+}
+
+#[test]
+fn adam_steps_as_pytorch() {
+    let recipe = recipe(Optimizer::Adam { betas: [0.9, 0.99], eps: 1e-8 }, 0.1);
+    let expected = [0.3034578, -0.963562, 0.0711236, 1.8056592, -0.0975346, -0.118271];
+    assert_near(&three_steps(&recipe, &Serial).0, expected);
+}
+
+#[test]
+fn groups_step_as_pytorchs() {
+    let group =
+        |path: &str, lr_factor, decay| ParamGroup { paths: vec![path.into()], lr_factor, weight_decay: Some(decay) };
+    let groups = vec![group("*.weight", 0.5, 0.1), group("*.bias", 2.0, 0.2)];
+    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true };
+    let recipe = Recipe { groups, ..recipe(sgd, 0.1) };
+    let expected = [0.3991552, -1.0160024, 0.2306889, 1.9426137, -0.3809055, -0.1307253];
     assert_near(&three_steps(&recipe, &Serial).0, expected);
 }
 

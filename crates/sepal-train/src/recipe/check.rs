@@ -7,6 +7,7 @@ use sepal_graph::limits::MAX_DIM;
 
 use super::{Optimizer, Recipe, Schedule};
 use crate::error::{Error, Result};
+use crate::groups::{Globs, PATHS};
 
 /// Beyond these a recipe is a slip of the pen.
 const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
@@ -24,6 +25,7 @@ impl Recipe {
         }
         count("epochs", self.epochs, EPOCHS)?;
         count("batch", self.batch, BATCH)?;
+        count("accumulate", self.accumulate, BATCH)?;
         count("size", self.size, 1..=MAX_DIM)?;
         count("workers", self.workers, WORKERS)?;
         if let Some(split) = self.val_split {
@@ -41,15 +43,27 @@ impl Recipe {
         if let Some(clip) = self.clip_grad {
             positive("clip_grad", clip)?;
         }
+        if let Some(stop) = &self.early_stopping {
+            count("early_stopping.patience", stop.patience, EPOCHS)?;
+            not_negative("early_stopping.min_delta", stop.min_delta)?;
+        }
+        for group in &self.groups {
+            if group.paths.is_empty() {
+                return Err(Error::recipe(PATHS, "empty", "a list of globs"));
+            }
+            Globs::new(PATHS, &group.paths)?;
+            positive("groups.lr_factor", group.lr_factor)?;
+            not_negative("groups.weight_decay", group.weight_decay.unwrap_or_default())?;
+        }
         self.check_optimizer()?;
         self.check_schedule()?;
         self.check_preprocessing()?;
         // The transforms know their own ranges.
         Pipeline::train(Preprocess::default(), &self.augment)?;
-        crate::groups::Globs::new("freeze", &self.freeze)?;
+        Globs::new("freeze", &self.freeze)?;
         if let Some(ortho) = &self.ortho {
             positive("ortho.alpha", ortho.alpha)?;
-            crate::groups::Globs::new("ortho.paths", &ortho.globs())?;
+            Globs::new("ortho.paths", &ortho.globs())?;
         }
         Ok(())
     }
@@ -62,7 +76,7 @@ impl Recipe {
                     return Err(Error::recipe("optimizer.nesterov", true, "false where momentum is 0"));
                 }
             }
-            Optimizer::Adamw { betas, eps } => {
+            Optimizer::Adam { betas, eps } | Optimizer::Adamw { betas, eps } => {
                 betas.iter().try_for_each(|&beta| share("optimizer.betas", beta))?;
                 positive("optimizer.eps", eps)?;
             }
@@ -86,21 +100,33 @@ impl Recipe {
     }
 
     fn check_schedule(&self) -> Result<()> {
+        let within_one = |field, value: f64| test(field, value, value > 0.0 && value <= 1.0, "above 0 and at most 1");
+        let share_to_one = |field, value: f64| test(field, value, (0.0..=1.0).contains(&value), "a share from 0 to 1");
+        let at_least_one = |field, value: f64| test(field, value, value >= 1.0, "at least 1");
         match &self.schedule {
-            Schedule::Cosine { min } if !(0.0..=1.0).contains(min) => {
-                Err(Error::recipe("schedule.min", min, "a share from 0 to 1"))
-            }
+            Schedule::Cosine { min } => share_to_one("schedule.min", *min),
             Schedule::Step { milestones, gamma } => {
-                if !(*gamma > 0.0 && *gamma <= 1.0) {
-                    return Err(Error::recipe("schedule.gamma", gamma, "above 0 and at most 1"));
-                }
+                within_one("schedule.gamma", *gamma)?;
                 milestones.iter().try_for_each(|&epoch| not_negative("schedule.milestones", epoch))?;
                 match milestones.is_sorted() {
                     true => Ok(()),
                     false => Err(Error::recipe("schedule.milestones", format!("{milestones:?}"), "rising epochs")),
                 }
             }
-            Schedule::Cosine { .. } | Schedule::Constant {} => Ok(()),
+            Schedule::Exponential { gamma, every } => {
+                within_one("schedule.gamma", *gamma)?;
+                positive("schedule.every", *every)
+            }
+            Schedule::Polynomial { power, min } => {
+                positive("schedule.power", *power)?;
+                share_to_one("schedule.min", *min)
+            }
+            Schedule::OneCycle { rise, div, final_div } => {
+                test("schedule.rise", *rise, *rise > 0.0 && *rise < 1.0, "a share above 0 and below 1")?;
+                at_least_one("schedule.div", *div)?;
+                at_least_one("schedule.final_div", *final_div)
+            }
+            Schedule::Constant {} => Ok(()),
         }
     }
 }

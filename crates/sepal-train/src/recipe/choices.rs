@@ -46,6 +46,15 @@ pub enum Optimizer {
         #[serde(default = "yes")]
         nesterov: bool,
     },
+    /// Adam (Kingma & Ba 2015, arXiv:1412.6980). Weight decay is added to the gradient.
+    Adam {
+        /// Decay of the averages of gradient and squared gradient, each in [0, 1).
+        #[serde(default = "betas")]
+        betas: [f64; 2],
+        /// Added to the root of the squared average, above 0.
+        #[serde(default = "eps")]
+        eps: f64,
+    },
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
     Adamw {
         /// Decay of the averages of gradient and squared gradient, each in [0, 1).
@@ -71,13 +80,14 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// The optimizers' names, as a recipe's `optimizer.kind`.
-    pub const NAMES: [&str; 3] = ["sgd", "adamw", "rmsprop"];
+    pub const NAMES: [&str; 4] = ["sgd", "adam", "adamw", "rmsprop"];
 
     /// The optimizer of this name with its default parameters; `None` for an unknown name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "sgd" => Self::Sgd { momentum: momentum(), nesterov: true },
+            "adam" => Self::Adam { betas: betas(), eps: eps() },
             "adamw" => Self::Adamw { betas: betas(), eps: eps() },
             "rmsprop" => Self::Rmsprop { alpha: alpha(), eps: eps(), momentum: momentum() },
             _ => return None,
@@ -87,6 +97,7 @@ impl Optimizer {
     pub(super) fn default_lr(&self) -> f64 {
         match self {
             Self::Sgd { .. } => 0.05,
+            Self::Adam { .. } => 1e-3,
             Self::Adamw { .. } | Self::Rmsprop { .. } => 2e-3,
         }
     }
@@ -95,9 +106,51 @@ impl Optimizer {
         match self {
             Self::Sgd { .. } => 5e-4,
             Self::Adamw { .. } => 0.05,
-            Self::Rmsprop { .. } => 1e-5,
+            Self::Adam { .. } | Self::Rmsprop { .. } => 1e-5,
         }
     }
+}
+
+/// Parameters that are updated in another way than the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParamGroup {
+    /// Globs on parameter paths, such as `stem.*`; `*` also matches dots. A parameter belongs to the first group with a
+    /// glob that matches it.
+    pub paths: Vec<String>,
+    /// Factor of the learning rate, above 0.
+    #[serde(default = "one")]
+    pub lr_factor: f64,
+    /// Weight decay of all of them, at least 0. Absent means the recipe's, where it applies by role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+}
+
+/// Ends a run whose validation figures no longer improve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs in a row without an improvement after which the run ends, at least 1.
+    pub patience: usize,
+    /// The figure that has to improve.
+    #[serde(default)]
+    pub metric: StopMetric,
+    /// Less than this is no improvement; at least 0.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// A figure of the validation set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopMetric {
+    /// Accuracy, which rises.
+    #[default]
+    Top1,
+    /// Accuracy among the five greatest, which rises.
+    Top5,
+    /// Loss, which falls.
+    Loss,
 }
 
 /// How the learning rate falls after the warm-up, over fractional epochs.
@@ -118,13 +171,44 @@ pub enum Schedule {
         #[serde(default = "gamma")]
         gamma: f64,
     },
+    /// Multiplied by `gamma` after every `every` epochs, counted from the start of the run.
+    Exponential {
+        /// Factor, in (0, 1].
+        #[serde(default = "exponential_gamma")]
+        gamma: f64,
+        /// Epochs, above 0.
+        #[serde(default = "one")]
+        every: f64,
+    },
+    /// From the peak to `min` as a power of the share of steps left, as PyTorch's `PolynomialLR`.
+    Polynomial {
+        /// The power, above 0; 1 is a straight line.
+        #[serde(default = "one")]
+        power: f64,
+        /// Share of the peak at the end, in [0, 1].
+        #[serde(default)]
+        min: f64,
+    },
+    /// Up from peak / `div` in `rise` of all steps and down to peak / (`div`·`final_div`), each half a cosine, as PyTorch's
+    /// `OneCycleLR` (Smith & Topin 2018, arXiv:1708.07120). The recipe's warm-up does not apply.
+    OneCycle {
+        /// Share of the steps in which the rate rises, in (0, 1).
+        #[serde(default = "rise")]
+        rise: f64,
+        /// The peak is so many times the first rate, at least 1.
+        #[serde(default = "div")]
+        div: f64,
+        /// The first rate is so many times the last, at least 1.
+        #[serde(default = "final_div")]
+        final_div: f64,
+    },
     /// The peak to the end.
     Constant {},
 }
 
 impl Schedule {
     /// The schedules' names, as a recipe's `schedule.kind`.
-    pub const NAMES: [&str; 3] = ["cosine", "step", "constant"];
+    pub const NAMES: [&str; 6] = ["cosine", "step", "exponential", "polynomial", "one_cycle", "constant"];
 
     /// The schedule of this name with its default parameters for a run of `epochs` (`step` divides by
     /// ten at 40, 60 and 80 % of it, as Guo et al., arXiv:1902.00927); `None` for an unknown name.
@@ -134,6 +218,9 @@ impl Schedule {
         Some(match name {
             "cosine" => Self::Cosine { min: 0.0 },
             "step" => Self::Step { milestones: vec![at(0.4), at(0.6), at(0.8)], gamma: gamma() },
+            "exponential" => Self::Exponential { gamma: exponential_gamma(), every: one() },
+            "polynomial" => Self::Polynomial { power: one(), min: 0.0 },
+            "one_cycle" => Self::OneCycle { rise: rise(), div: div(), final_div: final_div() },
             "constant" => Self::Constant {},
             _ => return None,
         })
@@ -198,4 +285,24 @@ fn alpha() -> f64 {
 
 fn gamma() -> f64 {
     0.1
+}
+
+fn exponential_gamma() -> f64 {
+    0.94
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn rise() -> f64 {
+    0.3
+}
+
+fn div() -> f64 {
+    25.0
+}
+
+fn final_div() -> f64 {
+    1e4
 }

@@ -30,6 +30,7 @@ impl Recipe {
             size: 28,
             epochs: 20,
             batch: 32,
+            accumulate: 1,
             seed: 0,
             lr: None,
             warmup_epochs: 0.5,
@@ -44,10 +45,12 @@ impl Recipe {
             strict: false,
             workers: 0,
             ortho: None,
+            early_stopping: None,
             optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true },
             schedule: Schedule::Cosine { min: 0.0 },
             augment: Augment { crop_padding: Some(1), hflip: 0.5, ..Augment::default() },
             preprocessing: Preprocessing::default(),
+            groups: Vec::new(),
         }
     }
 

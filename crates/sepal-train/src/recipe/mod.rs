@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sepal_data::Augment;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Optimizer, Ortho, Preprocessing, Resize, Schedule};
+pub use choices::{EarlyStopping, Optimizer, Ortho, ParamGroup, Preprocessing, Resize, Schedule, StopMetric};
 pub use diff::FieldDiff;
 
 use crate::error::{Error, Result};
@@ -49,6 +49,9 @@ pub struct Recipe {
     pub epochs: usize,
     /// Pictures per step, at least 1.
     pub batch: usize,
+    /// Batches per update of the weights, at least 1. The gradient is the mean over their pictures; the last update of an
+    /// epoch may have fewer. Norms see each batch alone.
+    pub accumulate: usize,
     /// Seed of initial weights, order, augmentation and dropout.
     pub seed: u64,
     /// Peak learning rate, above 0. Absent means the optimizer's own default, see [`Recipe::lr`].
@@ -90,6 +93,9 @@ pub struct Recipe {
     /// Draws first factors of pointwise convolutions to orthonormal rows. Absent means not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ortho: Option<Ortho>,
+    /// Ends the run early. Absent means not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// How the weights are updated.
     pub optimizer: Optimizer,
     /// How the learning rate falls after the warm-up.
@@ -98,6 +104,9 @@ pub struct Recipe {
     pub augment: Augment,
     /// How a picture becomes the network's input, in training and ever after.
     pub preprocessing: Preprocessing,
+    /// Parameters with another learning rate or weight decay than the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ParamGroup>,
 }
 
 impl Recipe {
@@ -135,13 +144,13 @@ impl Recipe {
         Self { lr: Some(self.lr()), weight_decay: Some(self.weight_decay()), ..self.clone() }
     }
 
-    /// Peak learning rate: the recipe's, else 0.05 for SGD, 0.002 for AdamW and RMSprop.
+    /// Peak learning rate: the recipe's, else 0.05 for SGD, 0.001 for Adam, 0.002 for AdamW and RMSprop.
     #[must_use]
     pub fn lr(&self) -> f64 {
         self.lr.unwrap_or(self.optimizer.default_lr())
     }
 
-    /// Weight decay: the recipe's, else 5e-4 for SGD, 0.05 for AdamW, 1e-5 for RMSprop.
+    /// Weight decay: the recipe's, else 5e-4 for SGD, 0.05 for AdamW, 1e-5 for Adam and RMSprop.
     #[must_use]
     pub fn weight_decay(&self) -> f64 {
         self.weight_decay.unwrap_or(self.optimizer.default_weight_decay())

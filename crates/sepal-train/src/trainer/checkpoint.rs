@@ -35,6 +35,7 @@ impl Trainer {
             progress: &self.progress,
             params: &self.params,
             optim: &self.optim,
+            accumulator: &self.accumulator,
             ema: self.ema.as_ref(),
         };
         let file = run.state();

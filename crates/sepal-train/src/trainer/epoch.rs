@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sepal_data::Batch;
+use sepal_kernels::loss::Mixed;
 
-use super::{Trainer, dropout_seed, loader};
-use crate::engine;
+use super::{Trainer, dropout_seed, is_over, loader};
+use crate::engine::{self, StepOutput};
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, workers};
 use crate::history::{Best, EpochRow};
@@ -57,50 +58,23 @@ impl Trainer {
         let rate = (self.clock.images - images_before) as f64 / trained.as_secs_f64().max(1e-9);
         let share = waited.as_secs_f64() / trained.as_secs_f64().max(1e-9);
         self.close_epoch(observer, rate, share)?;
-        Ok(!stop.load(Ordering::SeqCst) || self.progress.epoch == self.recipe.epochs)
+        Ok(!stop.load(Ordering::SeqCst) || is_over(&self.recipe, &self.progress))
     }
 
-    /// One batch: gradient, update, moving average, figures.
+    /// One batch: gradient, update where it is due, figures.
     fn step(&mut self, batch: &Batch, wait: Duration, observer: &mut dyn Observer) -> Result<()> {
         let step = self.progress.step;
         self.progress.batch += 1;
         self.progress.step += 1;
+        let lr = self.schedule.at(step);
         // What skipping left of a batch may be nothing, or one picture, of which batch normalisation can
         // make nothing.
-        if batch.is_empty() || (batch.len() == 1 && !batch.skipped.is_empty()) {
-            return Ok(());
-        }
-        let lr = self.schedule.at(step);
-        let input = engine::Batch {
-            images: &batch.images,
-            labels: &batch.labels,
-            smoothing: self.recipe.label_smoothing,
-            seed: dropout_seed(self.recipe.seed, step),
-        };
-        let output = self.engine.step(&mut self.params, &input)?;
-        self.check_finite("loss", output.loss, lr)?;
-        let update = self.progress.updates + 1;
-        let ortho = match &mut self.ortho {
-            Some(regulariser) => {
-                let value = regulariser.step(Self::exec(&self.options.pool, self.options.level), &mut self.params);
-                self.check_finite("regulariser", value, lr)?;
-                Some(value)
-            }
-            None => None,
-        };
-        let exec = Self::exec(&self.options.pool, self.options.level);
-        let grad_norm = self.optim.step(exec, &mut self.params, lr, update);
-        if let Some(ema) = &mut self.ema {
-            ema.step(exec, &self.params, update);
-        }
-        if let Some(norm) = grad_norm {
-            self.check_finite("gradient's norm", norm, lr)?;
-        }
-        self.progress.updates = update;
+        let usable = !batch.is_empty() && (batch.len() > 1 || batch.skipped.is_empty());
+        let output = if usable { Some(self.gradient(batch, step, lr)?) } else { None };
+        let due = self.accumulator.is_due(self.progress.batch, self.batches) && self.progress.accumulated > 0;
+        let grad_norm = if due { self.update(lr)? } else { None };
+        let Some(output) = output else { return Ok(()) };
         self.progress.running.add(output.loss, output.top1, output.top5, batch.len());
-        if let Some(ortho) = ortho {
-            self.progress.running.add_ortho(ortho, batch.len());
-        }
         self.clock.images += batch.len() as u64;
         observer.batch(&BatchReport {
             epoch: self.progress.epoch + 1,
@@ -117,6 +91,46 @@ impl Trainer {
             seconds: self.seconds(),
         });
         Ok(())
+    }
+
+    /// Adds a batch's gradient to those that wait for the next update.
+    pub(super) fn gradient(&mut self, batch: &Batch, step: u64, lr: f64) -> Result<StepOutput> {
+        let input = engine::Batch {
+            images: &batch.images,
+            labels: &batch.labels,
+            mixed: (!batch.others.is_empty()).then_some(Mixed { labels: &batch.others, shares: &batch.shares }),
+            smoothing: self.recipe.label_smoothing,
+            seed: dropout_seed(self.recipe.seed, step),
+        };
+        let output = self.engine.step(&mut self.params, &input)?;
+        self.check_finite("loss", output.loss, lr)?;
+        let (images, before) = (batch.len() as u64, self.progress.accumulated);
+        let exec = Self::exec(&self.options.pool, self.options.level);
+        self.accumulator.add(exec, &self.params, images, before);
+        self.progress.accumulated += images;
+        Ok(output)
+    }
+
+    /// Moves weights and their average by the gradient that waits. Returns its norm where the recipe clips.
+    pub(super) fn update(&mut self, lr: f64) -> Result<Option<f64>> {
+        self.accumulator.take(&mut self.params);
+        let images = std::mem::take(&mut self.progress.accumulated);
+        let update = self.progress.updates + 1;
+        if let Some(regulariser) = &mut self.ortho {
+            let value = regulariser.step(Self::exec(&self.options.pool, self.options.level), &mut self.params);
+            self.check_finite("regulariser", value, lr)?;
+            self.progress.running.add_ortho(value, images as usize);
+        }
+        let exec = Self::exec(&self.options.pool, self.options.level);
+        let grad_norm = self.optim.step(exec, &mut self.params, lr, update);
+        if let Some(ema) = &mut self.ema {
+            ema.step(exec, &self.params, update);
+        }
+        if let Some(norm) = grad_norm {
+            self.check_finite("gradient's norm", norm, lr)?;
+        }
+        self.progress.updates = update;
+        Ok(grad_norm)
     }
 
     /// Measures, records and writes what the epoch came to.

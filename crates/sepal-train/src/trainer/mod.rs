@@ -15,6 +15,7 @@ use sepal_graph::{Graph, Meta, Model, Weights};
 use sepal_kernels::pool::{Pool, Serial};
 use sepal_kernels::{Exec, Level};
 
+use crate::accumulate::Accumulator;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
 use crate::evaluate::{self, EvalOptions};
@@ -76,7 +77,7 @@ impl Default for CheckpointEvery {
 pub struct TrainMemory {
     /// Parameters and running statistics.
     pub parameters: usize,
-    /// Gradients of the parameters.
+    /// Gradients of the parameters, with those that wait for an update.
     pub gradients: usize,
     /// State of the optimizer, and working memory of the regulariser.
     pub optimizer: usize,
@@ -134,6 +135,7 @@ pub struct Trainer {
     params: Params,
     engine: Engine,
     optim: Optim,
+    accumulator: Accumulator,
     ortho: Option<Regulariser>,
     ema: Option<Ema>,
     schedule: LearningRate,
@@ -181,15 +183,16 @@ impl Trainer {
     /// [`Error::Finished`], [`Error::DataMismatch`], [`Error::State`], and those of [`Trainer::new`].
     pub fn resume(mut state: State, data: &Splits, options: TrainOptions) -> Result<Self> {
         let recipe = state.recipe.clone();
-        if state.progress.epoch >= recipe.epochs {
-            return Err(Error::Finished { run: state.run().to_owned(), epochs: recipe.epochs });
+        if is_over(&recipe, &state.progress) {
+            return Err(Error::Finished { run: state.run().to_owned(), epochs: state.progress.epoch });
         }
         check_data(&state, data)?;
         // Every value is replaced below.
         let weights = Weights::init(&state.graph, recipe.seed)?;
         let (graph, meta) = (state.graph.clone(), state.meta.clone());
         let mut trainer = Self::build(graph, weights, meta, data, recipe, options)?;
-        state.restore(&mut trainer.params, &mut trainer.optim, trainer.ema.as_mut())?;
+        let ema = trainer.ema.as_mut();
+        state.restore(&mut trainer.params, &mut trainer.optim, &mut trainer.accumulator, ema)?;
         if state.progress.batch >= trainer.batches {
             let problem = format!("{} batches are done of {}", state.progress.batch, trainer.batches);
             return Err(Error::State { file: state.run().to_owned(), problem });
@@ -208,9 +211,15 @@ impl Trainer {
         options: TrainOptions,
     ) -> Result<Self> {
         evaluate::check_fit(&graph, &meta, data.train.as_ref())?;
+        if recipe.early_stopping.is_some() && data.val.is_none() {
+            let text =
+                "early stopping goes by the validation set, and there is none: hold some pictures out (val_split)";
+            return Err(Error::Mismatch(text.into()));
+        }
         let Model { graph, weights, meta } = Model::new(graph, weights, meta)?;
         let params = Params::new(&graph, &weights)?;
         let optim = Optim::new(&recipe, &params)?;
+        let accumulator = Accumulator::new(recipe.accumulate, &params);
         let ortho =
             recipe.ortho.as_ref().map(|ortho| Regulariser::new(ortho, &params, options.pool.threads())).transpose()?;
         let ema = Ema::new(recipe.ema_decay, &params);
@@ -232,6 +241,7 @@ impl Trainer {
             params,
             engine,
             optim,
+            accumulator,
             ortho,
             ema,
             schedule,
@@ -266,7 +276,7 @@ impl Trainer {
             batches: self.batches,
             pictures: self.data.train.len(),
         });
-        while self.progress.epoch < self.recipe.epochs {
+        while !is_over(&self.recipe, &self.progress) {
             if !self.epoch(observer, stop)? {
                 return self.stopped(observer);
             }
@@ -309,7 +319,7 @@ impl Trainer {
         let picture = 3 * self.recipe.size * self.recipe.size * size_of::<f32>();
         TrainMemory {
             parameters: engine.parameters,
-            gradients: engine.gradients,
+            gradients: engine.gradients + self.accumulator.bytes(),
             optimizer: self.optim.bytes() + self.ortho.as_ref().map_or(0, Regulariser::bytes),
             ema: self.ema.as_ref().map_or(0, Ema::bytes),
             activations: engine.arena,
@@ -340,6 +350,11 @@ impl Trainer {
     fn seconds(&self) -> f64 {
         self.clock.start.map_or(self.progress.seconds, |(start, before)| before + start.elapsed().as_secs_f64())
     }
+}
+
+/// Whether nothing is left to train.
+fn is_over(recipe: &Recipe, progress: &Progress) -> bool {
+    progress.epoch >= recipe.epochs || recipe.early_stopping.is_some_and(|stop| stop.is_over(&progress.history))
 }
 
 /// The batches of `epoch` from `first` on, made by `workers` threads.

@@ -43,7 +43,7 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
     let mut seed = 0;
     let mut step = || {
         seed += 1;
-        engine.step(&mut params, &Batch { images: &images, labels: &labels, smoothing: 0.0, seed })?;
+        engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
         update::sgd(exec, &RULE, &mut params.values, &params.grads, &mut velocity);
         Ok(())
     };
@@ -58,7 +58,7 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
         engine.start_profile();
         for _ in 0..runs {
             seed += 1;
-            engine.step(&mut params, &Batch { images: &images, labels: &labels, smoothing: 0.0, seed })?;
+            engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
         }
         let times = engine.profile();
         let macs = by_unit(&times, cost.rows.iter().map(|row| (row.path.as_str(), row.macs)));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::args::{self, Pair};
+use crate::args::{self, Factor, Pair};
 use crate::threads::Threads;
 
 /// Train a classifier; without DATA on the embedded sample of Fashion-MNIST
@@ -21,6 +21,7 @@ Examples:
   sepal train photos --model mobilenet_v1:width=0.25 --opt adamw --lr 0.001 --out runs/small
   sepal train photos --recipe mine.toml --seed 2 --progress plain
   sepal train photos --init runs/mobilenet_v1 --freeze 'block*' --epochs 5
+  sepal train photos --init runs/mobilenet_v1 --lr-factor 'classifier*=1' --lr-factor '*=0.1' --patience 5
   sepal train photos --model resnet20:block=bsconv_s --ortho 0.1
   sepal train --resume runs/mobilenet_v1")]
 pub(crate) struct Args {
@@ -59,13 +60,13 @@ pub(crate) struct Args {
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Optimization")]
 pub(super) struct Fit {
-    /// Optimizer: sgd, adamw, rmsprop
+    /// Optimizer: sgd, adam, adamw, rmsprop
     #[arg(long, value_name = "NAME", env = "SEPAL_OPT", hide_env = true)]
     pub(super) opt: Option<String>,
     /// Peak learning rate
     #[arg(long, value_name = "LR", env = "SEPAL_LR", hide_env = true, allow_negative_numbers = true)]
     pub(super) lr: Option<f64>,
-    /// Schedule after the warm-up: cosine, step, constant
+    /// Schedule after the warm-up: cosine, step, exponential, polynomial, one_cycle, constant
     #[arg(long, value_name = "NAME", env = "SEPAL_SCHED", hide_env = true)]
     pub(super) sched: Option<String>,
     /// Epochs, also a part of one, over which the learning rate rises
@@ -80,6 +81,15 @@ pub(super) struct Fit {
     /// Largest norm of the gradient
     #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_negative_numbers = true)]
     pub(super) clip_grad: Option<f64>,
+    /// Batches per update of the weights
+    #[arg(long, value_name = "N", env = "SEPAL_ACCUMULATE", hide_env = true, value_parser = args::count, visible_alias = "grad-accum-steps")]
+    pub(super) accumulate: Option<usize>,
+    /// End after so many epochs without better accuracy on the validation set; 0 turns it off
+    #[arg(long, value_name = "EPOCHS", env = "SEPAL_PATIENCE", hide_env = true)]
+    pub(super) patience: Option<usize>,
+    /// Factor of the learning rate of parameters by pattern, as in 'stem*=0.1'; may be repeated, the first match counts
+    #[arg(long, value_name = "GLOB=X")]
+    pub(super) lr_factor: Vec<Factor>,
     /// Factor of BSConv-S's orthonormal regulariser; the paper's is 0.1, 0 turns it off
     #[arg(long, value_name = "X", env = "SEPAL_ORTHO", hide_env = true, allow_negative_numbers = true)]
     pub(super) ortho: Option<f64>,

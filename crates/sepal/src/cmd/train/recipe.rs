@@ -4,9 +4,10 @@ use std::path::Path;
 
 use sepal_data::{RandomResizedCrop, Splits};
 use sepal_graph::Model;
-use sepal_train::{Optimizer, Preprocessing, Recipe, Resize, Schedule};
+use sepal_train::{EarlyStopping, Optimizer, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric};
 
 use super::args::Args;
+use crate::args::Factor;
 use crate::failure::{Failure, Result};
 
 /// A warm-up that nobody asked for takes at most this share of the epochs.
@@ -145,8 +146,8 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
                 *nesterov &= value > 0.0;
             }
             Optimizer::Rmsprop { momentum, .. } => *momentum = value,
-            Optimizer::Adamw { .. } => {
-                return Err(Failure::usage("--momentum is for sgd and rmsprop: adamw has betas, set in a recipe"));
+            Optimizer::Adam { .. } | Optimizer::Adamw { .. } => {
+                return Err(Failure::usage("--momentum is for sgd and rmsprop: Adam has betas, set in a recipe"));
             }
         }
     }
@@ -156,6 +157,23 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
     recipe.lr = fit.lr.or(recipe.lr);
     recipe.weight_decay = fit.weight_decay.or(recipe.weight_decay);
     recipe.clip_grad = fit.clip_grad.or(recipe.clip_grad);
+    set(&mut recipe.accumulate, &fit.accumulate);
+    match fit.patience {
+        Some(0) => recipe.early_stopping = None,
+        Some(patience) => match &mut recipe.early_stopping {
+            Some(stop) => stop.patience = patience,
+            none => *none = Some(EarlyStopping { patience, metric: StopMetric::default(), min_delta: 0.0 }),
+        },
+        None => {}
+    }
+    if !fit.lr_factor.is_empty() {
+        let group = |factor: &Factor| ParamGroup {
+            paths: vec![factor.glob.clone()],
+            lr_factor: factor.value,
+            weight_decay: None,
+        };
+        recipe.groups = fit.lr_factor.iter().map(group).collect();
+    }
     match fit.ortho {
         Some(0.0) => recipe.ortho = None,
         Some(alpha) => recipe.ortho.get_or_insert_default().alpha = alpha,
@@ -235,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn rates_patience_and_accumulation() {
+        let words = ["--lr-factor", "stem*=0.1", "--lr-factor", "*=0.5", "--patience", "3", "--accumulate", "4"];
+        let recipe = resolved(&words, Some("[early_stopping]\npatience = 9\nmetric = \"loss\"\n")).unwrap();
+        let groups: Vec<_> = recipe.groups.iter().map(|g| (g.paths[0].as_str(), g.lr_factor)).collect();
+        assert_eq!(groups, [("stem*", 0.1), ("*", 0.5)]);
+        let stop = recipe.early_stopping.unwrap();
+        assert_eq!((stop.patience, stop.metric, recipe.accumulate), (3, StopMetric::Loss, 4));
+        assert_eq!(resolved(&["--patience", "0"], None).unwrap().early_stopping, None);
+    }
+
+    #[test]
     fn augmentation_flags() {
         let none = resolved(&["--no-aug"], None).unwrap();
         assert_eq!(none.augment, sepal_data::Augment::default());
@@ -254,6 +283,7 @@ mod tests {
             ["--hflip", "2"],
             ["--scale", "0.9,0.1"],
             ["--freeze", "["],
+            ["--lr-factor", "*=0"],
         ] {
             assert_eq!(resolved(&words, None).unwrap_err().code(), 2, "{words:?}");
         }

@@ -191,9 +191,10 @@ fn take_back(run: &Path) {
 pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args) -> Result<String> {
     let recipe = trainer.recipe();
     let plan = format!(
-        "{} epochs, batches of {}, {} with a learning rate of {}, seed {}, {} thread(s)",
+        "{} epochs, batches of {}{}, {} with a learning rate of {}, seed {}, {} thread(s)",
         recipe.epochs,
         recipe.batch,
+        if recipe.accumulate > 1 { format!(" by {}", recipe.accumulate) } else { String::new() },
         name(&recipe.optimizer),
         recipe.lr(),
         recipe.seed,
@@ -211,6 +212,7 @@ pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args
 fn name(optimizer: &sepal_train::Optimizer) -> &'static str {
     match optimizer {
         sepal_train::Optimizer::Sgd { .. } => "SGD",
+        sepal_train::Optimizer::Adam { .. } => "Adam",
         sepal_train::Optimizer::Adamw { .. } => "AdamW",
         sepal_train::Optimizer::Rmsprop { .. } => "RMSprop",
     }
