@@ -39,7 +39,8 @@ fn instruction_sets_agree() {
 }
 
 #[test]
-#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
+// There are no threads, nor sessions that have some.
+#[cfg(not(target_family = "wasm"))]
 fn eight_threads_share_a_plan() {
     let model = network("mobilenet_v2:width=0.35", 64, 10);
     // A run for each picture and for all of them, in another order on every thread.
