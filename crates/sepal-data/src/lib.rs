@@ -33,6 +33,7 @@ mod loader;
 mod picture;
 mod preprocess;
 mod random;
+mod sampling;
 mod stats;
 mod transforms;
 
@@ -44,6 +45,7 @@ pub use loader::{Batch, LastBatch, Loader, LoaderOptions, Skipped};
 pub use picture::{EXTENSIONS, Limits, Picture, decode_picture, is_picture_name, read_picture};
 pub use preprocess::{Filter, Preprocess, ResizeMode, Scratch};
 pub use random::{Stream, order};
+pub use sampling::Sampling;
 pub use stats::mean_std;
 pub use transforms::{
     Augment, ColorJitter, ErasingFill, Mix, Pipeline, Policy, RandomErasing, RandomResizedCrop, Transform,

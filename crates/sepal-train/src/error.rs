@@ -29,6 +29,14 @@ pub enum Error {
         /// Line, column and cause.
         source: Box<toml::de::Error>,
     },
+    /// A recipe that does not exist.
+    #[error("no recipe is called '{name}'; there are: {there}")]
+    NoRecipe {
+        /// The name looked for.
+        name: String,
+        /// The names there are.
+        there: String,
+    },
     /// A glob of the recipe that is no glob or selects nothing.
     #[error("recipe: {field}: '{glob}' {problem}")]
     Glob {

@@ -28,10 +28,11 @@ pub use observer::{BatchReport, EpochReport, Observer, Start};
 pub use params::{Params, Slot};
 pub use preprocess::loader_form;
 pub use recipe::{
-    EarlyStopping, FieldDiff, Optimizer, Ortho, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric,
+    EarlyStopping, FieldDiff, Layer, NamedRecipe, Optimizer, Ortho, ParamGroup, Preprocessing, Recipe, Resize,
+    Schedule, StopMetric, find_recipe, named_recipes,
 };
 pub use run::RunFolder;
 pub use schedule::LearningRate;
 pub use sepal_kernels::loss::Mixed;
 pub use state::State;
-pub use trainer::{CheckpointEvery, Outcome, TrainMemory, TrainOptions, Trainer};
+pub use trainer::{CheckpointEvery, FindLr, LrCurve, LrPoint, Outcome, TrainMemory, TrainOptions, Trainer};

@@ -1,5 +1,6 @@
 //! Recipes: defaults, TOML, ranges, differences.
 
+use sepal_data::{Augment, ColorJitter, ErasingFill, Mix, Policy, RandomErasing, Sampling};
 use sepal_train::{EarlyStopping, Optimizer, Ortho, ParamGroup, Recipe, Schedule, StopMetric};
 
 fn parse(text: &str) -> Recipe {
@@ -39,6 +40,14 @@ fn every_field_survives_toml() {
         accumulate: 4,
         epochs: 8,
         seed: u64::from(u32::MAX),
+        sampling: Sampling { balanced: true, repeats: 3 },
+        augment: Augment {
+            policy: Some(Policy::Rand { operations: 3, magnitude: 12 }),
+            color_jitter: Some(ColorJitter { brightness: 0.5, contrast: 0.25, saturation: 0.125, hue: 0.1 }),
+            random_erasing: Some(RandomErasing { fill: ErasingFill::Noise, ..RandomErasing::default() }),
+            mix: Some(Mix { mixup: 0.2, cutmix: 1.0, p: 0.75, switch: 0.25 }),
+            ..Recipe::photographs().augment
+        },
         ..Recipe::photographs()
     };
     assert_eq!(parse(&recipe.to_toml()), recipe);
@@ -74,6 +83,9 @@ fn unknown_fields_and_wrong_types_name_field_and_line() {
         ("[optimizer]\nkind = \"sdg\"", &["sdg", "sgd", "adam", "adamw", "rmsprop"]),
         ("[optimizer]\nkind = \"sgd\"\nbetas = [0.9, 0.99]", &["betas", "momentum"]),
         ("[schedule]\nkind = \"constant\"\ngamma = 1", &["gamma"]),
+        ("[augment]\nmix = { mixop = 1.0 }", &["mixop", "mixup"]),
+        ("[augment]\npolicy = { kind = \"auto\" }", &["auto", "trivial", "rand"]),
+        ("[sampling]\nrepeat = 2", &["repeat", "repeats"]),
         ("[augment]\nflip = 1", &["flip", "hflip"]),
         ("[preprocessing]\nsigma = 1", &["sigma", "std"]),
         ("epochs 3", &["line 1"]),
@@ -130,6 +142,16 @@ fn numbers_out_of_range_name_field_value_and_range() {
         ("[[groups]]\npaths = [\"a\"]\nweight_decay = -0.1", &["groups.weight_decay is -0.1"]),
         ("[augment]\nhflip = 2.0", &["hflip", "2"]),
         ("[augment]\ncrop_padding = 5000", &["crop_padding", "5000"]),
+        ("[augment]\npolicy = { kind = \"rand\", magnitude = 31 }", &["policy.magnitude = 31", "0 to 30"]),
+        ("[augment]\npolicy = { kind = \"rand\", operations = 0 }", &["policy.operations = 0", "1 to 14"]),
+        ("[augment]\ncolor_jitter = { brightness = -1.0 }", &["color_jitter.brightness = -1", "at least 0"]),
+        ("[augment]\ncolor_jitter = { hue = 0.6 }", &["color_jitter.hue = 0.6", "0 to 0.5"]),
+        ("[augment]\nrandom_erasing = { p = 1.5 }", &["random_erasing.p = 1.5", "0 to 1"]),
+        ("[augment]\nrandom_erasing = { scale = [0.5, 1.0] }", &["random_erasing.scale = [0.5, 1.0]", "below 1"]),
+        ("[augment]\nrandom_erasing = { ratio = [2.0, 1.0] }", &["random_erasing.ratio = [2.0, 1.0]", "in order"]),
+        ("[augment]\nmix = { mixup = -1.0 }", &["mix.mixup = -1", "0 to 1000"]),
+        ("[augment]\nmix = { cutmix = 1.0, p = 2.0 }", &["mix.p = 2", "0 to 1"]),
+        ("[sampling]\nrepeats = 0", &["sampling.repeats = 0", "from 1 to 1000"]),
         ("[preprocessing]\nstd = [1.0, 0.0, 1.0]", &["preprocessing.std is 0"]),
         ("[preprocessing]\nmean = [nan, 0.0, 1.0]", &["preprocessing.mean is NaN"]),
         ("[preprocessing]\ncrop_pct = 0.0", &["preprocessing.crop_pct is 0"]),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Colours, data, model, options, recipe};
-use sepal_data::Splits;
+use sepal_data::{Augment, ColorJitter, ErasingFill, Mix, Policy, RandomErasing, Sampling, Splits};
 use sepal_train::{
     BatchReport, CheckpointEvery, EpochReport, Error, Observer, Optimizer, Ortho, Outcome, ParamGroup, Recipe,
     RunFolder, State, Trainer,
@@ -126,6 +126,22 @@ fn every_optimizer_and_no_average() {
         let recipe = Recipe { optimizer, ema_decay: 0.0, clip_grad: Some(1.0), workers: 3, ortho, ..recipe() };
         check_kills(&recipe, &sets(), CheckpointEvery::Steps(2), &[&[9], &[3, 17]]);
     }
+}
+
+#[test]
+fn with_everything_that_varies_pictures() {
+    let augment = Augment {
+        policy: Policy::named("rand"),
+        color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        random_erasing: Some(RandomErasing { fill: ErasingFill::Noise, ..RandomErasing::default() }),
+        mix: Some(Mix { mixup: 0.4, cutmix: 1.0, p: 0.75, ..Mix::default() }),
+        ..recipe().augment
+    };
+    let sampling = Sampling { balanced: true, repeats: 2 };
+    let recipe = Recipe { augment, sampling, accumulate: 2, ..recipe() };
+    check_kills(&recipe, &sets(), CheckpointEvery::Steps(1), &[&[2, 9, 17]]);
+    let data = data(Colours { bad: Some(4), ..Colours::new(41) }, Some(9), None);
+    check_kills(&recipe, &data, CheckpointEvery::Epoch, &[&[9]]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use common::{Colours, SIDE, data, model, options, recipe};
 use sepal_graph::{Activation, Builder, Conv2d, Meta, Model, Shape, Weights};
 use sepal_train::{
-    BatchReport, CheckpointEvery, EarlyStopping, Error, Observer, ParamGroup, Recipe, RunFolder, Schedule, State,
-    StopMetric, TrainOptions, Trainer,
+    BatchReport, CheckpointEvery, EarlyStopping, Error, FindLr, Observer, ParamGroup, Recipe, RunFolder, Schedule,
+    State, StopMetric, TrainOptions, Trainer,
 };
 
 /// A network without norms, for which several batches are as good as a large one.
@@ -78,6 +78,36 @@ fn the_last_update_of_an_epoch_takes_what_is_there() {
     let mut trainer = Trainer::new(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
     trainer.run(&mut norms, &AtomicBool::new(false)).unwrap();
     assert_eq!(norms.0, [false, false, false, true, false, true].repeat(2));
+}
+
+#[test]
+fn the_rate_finder_passes_a_rate_that_learns_and_one_that_does_not() {
+    let data = data(Colours::new(45), None, None);
+    let recipe = Recipe { accumulate: 2, ..recipe() };
+    let find = FindLr { from: 1e-5, to: 1e4, steps: 90 };
+    let test = |threads| {
+        let options = options(None, threads, CheckpointEvery::Epoch);
+        let trainer = Trainer::new(model(&recipe), &data, &recipe, options).unwrap();
+        let mut done = 0;
+        let curve = trainer.find_lr(&find, &mut |step| done = step, &AtomicBool::new(false)).unwrap();
+        assert_eq!(curve.points.len(), done);
+        curve
+    };
+    let curve = test(1);
+    assert!(curve.diverged && curve.points.len() < 90, "{} points", curve.points.len());
+    let lr = curve.suggestion.unwrap();
+    assert!((1e-3..10.0).contains(&lr), "{lr}");
+    assert!(curve.points.is_sorted_by(|a, b| a.lr < b.lr) && curve.points[0].lr == 1e-5);
+    assert_eq!(curve, test(3));
+    for (find, words) in [
+        (FindLr { from: 0.0, ..find }, "find_lr.from is 0"),
+        (FindLr { to: 1e-6, ..find }, "find_lr.to is"),
+        (FindLr { steps: 1, ..find }, "find_lr.steps is 1"),
+    ] {
+        let trainer = Trainer::new(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
+        let error = trainer.find_lr(&find, &mut |_| {}, &AtomicBool::new(false)).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ Exit codes: 0 success, 1 failure, 2 wrong command line, 130 interrupted.";
 enum Command {
     Models(cmd::models::Args),
     Blocks(cmd::blocks::Args),
+    Recipes(cmd::recipes::Args),
     Summary(cmd::summary::Args),
     Train(Box<cmd::train::Args>),
     Eval(cmd::eval::Args),
@@ -55,6 +56,7 @@ impl Cli {
         match self.command {
             Command::Models(args) => cmd::models::run(&args, out),
             Command::Blocks(args) => cmd::blocks::run(&args, out),
+            Command::Recipes(args) => cmd::recipes::run(&args, out),
             Command::Summary(args) => cmd::summary::run(&args, out),
             Command::Train(args) => cmd::train::run(&args, out),
             Command::Eval(args) => cmd::eval::run(&args, out),

@@ -97,7 +97,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<sepal_zoo::Error>().is_some()
         || error.downcast_ref::<DataError>().is_some_and(option)
         || error.downcast_ref::<Train>().is_some_and(|error| match error {
-            Train::Recipe { .. } | Train::Glob { .. } | Train::RecipeMismatch { .. } => true,
+            Train::Recipe { .. } | Train::NoRecipe { .. } | Train::Glob { .. } | Train::RecipeMismatch { .. } => true,
             Train::Data(error) => option(error),
             _ => false,
         })

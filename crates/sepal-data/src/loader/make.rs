@@ -17,6 +17,8 @@ const MAX_SPARE: usize = 8;
 pub(super) struct Maker {
     dataset: Arc<dyn Dataset>,
     order: Vec<u32>,
+    /// How often the picture at each place came before; empty where none comes twice.
+    turns: Vec<u32>,
     pipeline: Pipeline,
     options: LoaderOptions,
     pub(super) plan: Plan,
@@ -31,7 +33,8 @@ impl Maker {
         options: LoaderOptions,
     ) -> Result<Self> {
         let plan = Plan::new(order.len(), options.batch_size, options.last)?;
-        Ok(Self { dataset, order, pipeline, options, plan, spare: Mutex::new(Vec::new()) })
+        let turns = turns(&order, dataset.len());
+        Ok(Self { dataset, order, turns, pipeline, options, plan, spare: Mutex::new(Vec::new()) })
     }
 
     pub(super) fn recycle(&self, batch: Batch) {
@@ -51,7 +54,9 @@ impl Maker {
     }
 
     fn fill(&self, number: usize, scratch: &mut Scratch, batch: &mut Batch) -> Result<()> {
-        let places = self.order.get(self.plan.range(number)).unwrap_or_default();
+        let range = self.plan.range(number);
+        let first = range.start;
+        let places = self.order.get(range).unwrap_or_default();
         let each = self.pipeline.preprocess().output_len();
         batch.labels.clear();
         batch.others.clear();
@@ -61,10 +66,12 @@ impl Maker {
         // Old numbers may stay: every picture that counts overwrites its part.
         batch.images.resize(places.len() * each, 0.0);
         let mut picture = std::mem::take(&mut scratch.decoded);
-        for &index in places {
+        for (at, &index) in (first..).zip(places) {
+            // A picture that comes again is augmented in another way.
+            let turn = self.turns.get(at).map_or(0, |&turn| u64::from(turn));
             let at = batch.labels.len() * each;
             let out = &mut batch.images[at..at + each];
-            let source = (self.options.seed, self.options.epoch, u64::from(index));
+            let source = (self.options.seed, self.options.epoch, turn << 32 | u64::from(index));
             let done = self
                 .dataset
                 .decode_into(index as usize, &mut picture)
@@ -90,6 +97,14 @@ impl Maker {
         }
         Ok(())
     }
+}
+
+/// For each place of `order`, how often its picture came before; empty where none comes twice.
+fn turns(order: &[u32], pictures: usize) -> Vec<u32> {
+    let mut seen = vec![0; pictures];
+    let turn = |&index: &u32| seen.get_mut(index as usize).map_or(0, |seen| std::mem::replace(seen, *seen + 1));
+    let turns: Vec<u32> = order.iter().map(turn).collect();
+    if turns.iter().all(|&turn| turn == 0) { Vec::new() } else { turns }
 }
 
 /// The words of a panic.

@@ -58,7 +58,8 @@ impl Recipe {
         self.check_optimizer()?;
         self.check_schedule()?;
         self.check_preprocessing()?;
-        // The transforms know their own ranges.
+        // Sampling and transforms know their own ranges.
+        self.sampling.validate()?;
         Pipeline::train(Preprocess::default(), &self.augment)?;
         Globs::new("freeze", &self.freeze)?;
         if let Some(ortho) = &self.ortho {

@@ -1,6 +1,6 @@
 //! Default recipes, and which of them suits some data.
 
-use sepal_data::{Augment, Picture, RandomResizedCrop, Splits};
+use sepal_data::{Augment, Picture, RandomResizedCrop, Sampling, Splits};
 
 use super::{Optimizer, Preprocessing, Recipe, Schedule};
 use crate::error::Result;
@@ -48,6 +48,7 @@ impl Recipe {
             early_stopping: None,
             optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true },
             schedule: Schedule::Cosine { min: 0.0 },
+            sampling: Sampling::default(),
             augment: Augment { crop_padding: Some(1), hflip: 0.5, ..Augment::default() },
             preprocessing: Preprocessing::default(),
             groups: Vec::new(),

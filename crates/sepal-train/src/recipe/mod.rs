@@ -4,20 +4,24 @@ mod check;
 mod choices;
 mod defaults;
 mod diff;
+mod layer;
+mod named;
 
 use std::path::{Path, PathBuf};
 
-use sepal_data::Augment;
+use sepal_data::{Augment, Sampling};
 use serde::{Deserialize, Serialize};
 
 pub use choices::{EarlyStopping, Optimizer, Ortho, ParamGroup, Preprocessing, Resize, Schedule, StopMetric};
 pub use diff::FieldDiff;
+pub use layer::Layer;
+pub use named::{NamedRecipe, find_recipe, named_recipes};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Every hyper-parameter of a training run.
 ///
-/// A TOML file names the fields that differ from the defaults; an unknown field is an error. The
+/// A TOML file names the fields that differ from the defaults, or from its `base` ([`Layer`]); an unknown field is an error. The
 /// defaults are those of [`Recipe::default`], tuned for small pictures; [`Recipe::for_data`] chooses
 /// by what the data look like.
 ///
@@ -100,6 +104,8 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// How the learning rate falls after the warm-up.
     pub schedule: Schedule,
+    /// Which pictures an epoch visits.
+    pub sampling: Sampling,
     /// Random changes to training pictures.
     pub augment: Augment,
     /// How a picture becomes the network's input, in training and ever after.
@@ -113,22 +119,17 @@ impl Recipe {
     /// Parses TOML; `file` stands for it in errors.
     ///
     /// # Errors
-    /// Not TOML, an unknown field or a wrong type, with line and column, and what
-    /// [`Recipe::check`] finds.
+    /// Those of [`Layer::from_toml`].
     pub fn from_toml(text: &str, file: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text)
-            .map_err(|source| Error::RecipeSyntax { file: file.to_owned(), source: Box::new(source) })?;
-        recipe.check()?;
-        Ok(recipe)
+        Ok(Layer::from_toml(text, file)?.recipe().clone())
     }
 
     /// Reads a TOML file.
     ///
     /// # Errors
-    /// The file cannot be read, and those of [`Recipe::from_toml`].
+    /// The file cannot be read, and those of [`Layer::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::from_toml(&text, &path.display().to_string())
+        Ok(Layer::read(path)?.recipe().clone())
     }
 
     /// The recipe as TOML with every field that is set; [`Recipe::from_toml`] gives it back.

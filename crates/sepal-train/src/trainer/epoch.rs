@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sepal_data::Batch;
 use sepal_kernels::loss::Mixed;
 
-use super::{Trainer, dropout_seed, is_over, loader};
+use super::{Trainer, dropout_seed, is_over, loader, usable};
 use crate::engine::{self, StepOutput};
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, workers};
@@ -67,10 +67,7 @@ impl Trainer {
         self.progress.batch += 1;
         self.progress.step += 1;
         let lr = self.schedule.at(step);
-        // What skipping left of a batch may be nothing, or one picture, of which batch normalisation can
-        // make nothing.
-        let usable = !batch.is_empty() && (batch.len() > 1 || batch.skipped.is_empty());
-        let output = if usable { Some(self.gradient(batch, step, lr)?) } else { None };
+        let output = if usable(batch) { Some(self.gradient(batch, step, lr)?) } else { None };
         let due = self.accumulator.is_due(self.progress.batch, self.batches) && self.progress.accumulated > 0;
         let grad_norm = if due { self.update(lr)? } else { None };
         let Some(output) = output else { return Ok(()) };

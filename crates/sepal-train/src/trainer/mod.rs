@@ -2,7 +2,10 @@
 
 mod checkpoint;
 mod epoch;
+mod find_lr;
 mod finish;
+
+pub use find_lr::{FindLr, LrCurve, LrPoint};
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use sepal_data::{LastBatch, Loader, LoaderOptions, Pipeline, Splits, Stream};
+use sepal_data::{Batch, LastBatch, Loader, LoaderOptions, Pipeline, Splits, Stream};
 use sepal_graph::{Graph, Meta, Model, Weights};
 use sepal_kernels::pool::{Pool, Serial};
 use sepal_kernels::{Exec, Level};
@@ -360,7 +363,7 @@ fn is_over(recipe: &Recipe, progress: &Progress) -> bool {
 /// The batches of `epoch` from `first` on, made by `workers` threads.
 fn loader(recipe: &Recipe, data: &Splits, meta: &Meta, workers: usize, epoch: usize, first: usize) -> Result<Loader> {
     let pipeline = Pipeline::train(preprocess::of_meta(meta)?, &recipe.augment)?;
-    let order = sepal_data::order(data.train.len(), recipe.seed, epoch as u64);
+    let order = recipe.sampling.order(data.train.as_ref(), recipe.seed, epoch as u64);
     let options = LoaderOptions {
         batch_size: recipe.batch,
         last: LastBatch::Merge,
@@ -372,6 +375,12 @@ fn loader(recipe: &Recipe, data: &Splits, meta: &Meta, workers: usize, epoch: us
         epoch: epoch as u64,
     };
     Ok(Loader::new(Arc::clone(&data.train), order, pipeline, options)?)
+}
+
+/// Whether a batch can be trained on. What skipping left of it may be nothing, or one picture, of which batch
+/// normalisation can make nothing.
+fn usable(batch: &Batch) -> bool {
+    !batch.is_empty() && (batch.len() > 1 || batch.skipped.is_empty())
 }
 
 /// The seed of a step's dropout.

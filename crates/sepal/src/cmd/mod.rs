@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod recipes;
 pub(crate) mod run;
 pub(crate) mod summary;
 pub(crate) mod train;

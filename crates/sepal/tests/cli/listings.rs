@@ -22,6 +22,24 @@ fn models_and_blocks() {
 }
 
 #[test]
+fn recipes_by_name() {
+    let listing = sepal("recipes --json", &[]).ok().json();
+    let list = listing["recipes"].as_array().unwrap();
+    let papers = ["1704.04861", "1610.02357", "1902.00927", "1811.07083", "1803.06815", "2003.13549"];
+    for paper in papers {
+        assert!(list.iter().any(|row| row["paper"].as_str().unwrap().contains(paper)), "{paper}");
+    }
+    let bsconv = list.iter().find(|row| row["name"] == "bsconv_s").unwrap();
+    assert_fields(bsconv, &["name", "title", "paper", "sets", "toml", "recipe"]);
+    assert_eq!((&bsconv["recipe"]["epochs"], &bsconv["recipe"]["ortho"]["alpha"]), (&200.into(), &0.1.into()));
+    let toml = sepal("recipes bsconv_s", &[]).ok().out;
+    assert!(toml.contains("base = \"bsconv_u\"") && toml.contains("2003.13549"), "{toml}");
+    assert!(sepal("recipes", &[]).ok().out.contains("128, SGD 0.1, × 0.1 at 100, 150, 180"));
+    sepal("recipes bsconv", &[]).fails(2, &["bsconv", "bsconv_u"]);
+    sepal("train --recipe bsconv", &[]).fails(2, &["bsconv", "bsconv_u"]);
+}
+
+#[test]
 fn summary_counts_mobilenet() {
     for (spec, params, macs) in
         [("mobilenet_v1", 4_231_976u64, 568_740_352u64), ("mobilenet_v1:width=1.25", 6_270_840, 879_516_800)]
@@ -52,7 +70,8 @@ fn completions_for_every_shell() {
 
 #[test]
 fn help_has_examples_for_every_verb() {
-    let verbs = ["models", "blocks", "summary", "train", "eval", "predict", "run", "bench", "data", "completions"];
+    let verbs =
+        ["models", "blocks", "recipes", "summary", "train", "eval", "predict", "run", "bench", "data", "completions"];
     for verb in verbs {
         let help = sepal(&format!("{verb} --help"), &[]).ok().out;
         assert!(help.contains("Examples:") && help.contains(&format!("sepal {verb}")), "{help}");

@@ -19,6 +19,9 @@ Examples:
   sepal train
   sepal train photos --epochs 30 --batch 32 --size 160
   sepal train photos --model mobilenet_v1:width=0.25 --opt adamw --lr 0.001 --out runs/small
+  sepal train photos --policy trivial --mixup 0.2 --cutmix 1 --erasing 0.25
+  sepal train cifar --recipe bsconv_u
+  sepal train photos --epochs 30 --find-lr=rates.svg
   sepal train photos --recipe mine.toml --seed 2 --progress plain
   sepal train photos --init runs/mobilenet_v1 --freeze 'block*' --epochs 5
   sepal train photos --init runs/mobilenet_v1 --lr-factor 'classifier*=1' --lr-factor '*=0.1' --patience 5
@@ -31,8 +34,8 @@ pub(crate) struct Args {
     /// The network: a name with options, see `sepal models`
     #[arg(long, value_name = "SPEC", env = "SEPAL_MODEL", hide_env = true)]
     pub(super) model: Option<String>,
-    /// Recipe (TOML); a run's recipe.toml is one
-    #[arg(long, value_name = "FILE", env = "SEPAL_RECIPE", hide_env = true)]
+    /// Recipe: a name, see `sepal recipes`, or a TOML file; a run's recipe.toml is one
+    #[arg(long, value_name = "NAME|FILE", env = "SEPAL_RECIPE", hide_env = true)]
     pub(super) recipe: Option<PathBuf>,
     /// Passes over the training pictures
     #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_negative_numbers = true)]
@@ -78,6 +81,9 @@ pub(super) struct Fit {
     /// Momentum of sgd and rmsprop
     #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_negative_numbers = true)]
     pub(super) momentum: Option<f64>,
+    /// Try learning rates from 1e-6 to 10 on the run's first batches, suggest one, draw the curve if asked, and end
+    #[arg(long, value_name = "SVG", num_args = 0..=1, require_equals = true, conflicts_with_all = ["resume", "out"])]
+    pub(super) find_lr: Option<Option<PathBuf>>,
     /// Largest norm of the gradient
     #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_negative_numbers = true)]
     pub(super) clip_grad: Option<f64>,
@@ -120,8 +126,36 @@ pub(super) struct Augment {
     /// Random-resized crop: least and most width ÷ height
     #[arg(long, value_name = "A,B", env = "SEPAL_RATIO", hide_env = true)]
     pub(super) ratio: Option<Pair>,
+    /// Operations drawn at random: trivial (TrivialAugment), rand (RandAugment), none
+    #[arg(long, value_name = "NAME", env = "SEPAL_POLICY", hide_env = true)]
+    pub(super) policy: Option<String>,
+    /// Random brightness, contrast and saturation: factors in 1 ± X; 0 turns it off
+    #[arg(long, value_name = "X", env = "SEPAL_COLOR_JITTER", hide_env = true, allow_negative_numbers = true)]
+    pub(super) color_jitter: Option<f32>,
+    /// Probability that a random rectangle is erased; 0 turns it off
+    #[arg(
+        long,
+        value_name = "P",
+        env = "SEPAL_ERASING",
+        hide_env = true,
+        allow_negative_numbers = true,
+        visible_alias = "reprob"
+    )]
+    pub(super) erasing: Option<f32>,
+    /// Mixup's α; 0 turns it off
+    #[arg(long, value_name = "X", env = "SEPAL_MIXUP", hide_env = true, allow_negative_numbers = true)]
+    pub(super) mixup: Option<f32>,
+    /// CutMix's α; 0 turns it off
+    #[arg(long, value_name = "X", env = "SEPAL_CUTMIX", hide_env = true, allow_negative_numbers = true)]
+    pub(super) cutmix: Option<f32>,
+    /// Visit every class equally often, whatever its number of pictures
+    #[arg(long)]
+    pub(super) balanced: bool,
+    /// Times that a picture comes in a row, each augmented anew
+    #[arg(long, value_name = "N", env = "SEPAL_REPEATS", hide_env = true, value_parser = args::count)]
+    pub(super) repeats: Option<usize>,
     /// No augmentation
-    #[arg(long, conflicts_with_all = ["hflip", "crop_padding", "scale", "ratio"])]
+    #[arg(long, conflicts_with_all = ["hflip", "crop_padding", "scale", "ratio", "policy", "color_jitter", "erasing", "mixup", "cutmix"])]
     pub(super) no_aug: bool,
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod display;
+mod find_lr;
 mod init;
 mod recipe;
 mod result;
@@ -13,12 +14,16 @@ use sepal_train::{TrainMemory, Trainer};
 pub(crate) use args::Args;
 use display::Display;
 use result::Done;
+pub(crate) use start::{optimizer, schedule};
 
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::output::{Output, log};
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
+    if let Some(svg) = &args.fit.find_lr {
+        return find_lr::run(args, svg.as_deref(), out);
+    }
     let started = match &args.from.resume {
         Some(run) => start::resume(args, run.as_deref())?,
         None => start::new(args)?,

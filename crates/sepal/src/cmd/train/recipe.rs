@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use sepal_data::{RandomResizedCrop, Splits};
+use sepal_data::{ColorJitter, Policy, RandomResizedCrop, Splits};
 use sepal_graph::Model;
-use sepal_train::{EarlyStopping, Optimizer, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric};
+use sepal_train::{
+    EarlyStopping, Layer, Optimizer, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric, find_recipe,
+};
 
 use super::args::Args;
 use crate::args::Factor;
@@ -13,50 +15,26 @@ use crate::failure::{Failure, Result};
 /// A warm-up that nobody asked for takes at most this share of the epochs.
 const WARMUP_SHARE: f64 = 0.2;
 
-/// A recipe file, and which fields it sets.
-#[derive(Debug)]
-pub(super) struct File {
-    table: toml::Table,
-    recipe: Recipe,
-}
-
-impl File {
-    /// Reads and checks it.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::from(error).context(format!("cannot read the recipe {name}")))?;
-        let recipe = Recipe::from_toml(&text, &name.to_string())?;
-        let table = toml::from_str(&text).map_err(|error| Failure::from(error).context(name))?;
-        Ok(Self { table, recipe })
+/// The recipe that `--recipe` names: a file, or one that ships with the program.
+pub(super) fn layer(word: &Path) -> Result<Layer> {
+    let text = word.to_string_lossy();
+    let is_name = word.extension().is_none() && !text.contains(['/', '\\']);
+    if word.is_file() || !is_name {
+        return Ok(Layer::read(word)?);
     }
-
-    /// The data that the recipe names.
-    pub(super) fn data(&self) -> Option<&Path> {
-        self.recipe.data.as_deref()
-    }
-
-    /// The share it holds out.
-    pub(super) fn val_split(&self) -> Option<f32> {
-        self.recipe.val_split
-    }
-
-    /// Its seed, if it has one.
-    pub(super) fn seed(&self) -> Option<u64> {
-        self.table.contains_key("seed").then_some(self.recipe.seed)
-    }
+    Ok(find_recipe(&text)?.layer()?)
 }
 
 /// The recipe of a new run on `data`; `from` is the model whose weights it starts from, if it is not to start anew.
-pub(super) fn resolve(args: &Args, file: Option<&File>, from: Option<&Model>, data: &Splits) -> Result<Recipe> {
+pub(super) fn resolve(args: &Args, file: Option<&Layer>, from: Option<&Model>, data: &Splits) -> Result<Recipe> {
     let mut recipe = Recipe::for_data(data)?;
     if let Some(model) = from {
         follow(&mut recipe, model);
     }
     if let Some(file) = file {
-        recipe = overlay(&recipe, file)?;
+        recipe = file.over(&recipe)?;
     }
-    let asked_for = |key: &str| file.is_some_and(|file| file.table.contains_key(key));
+    let asked_for = |key: &str| file.is_some_and(|file| file.sets(key));
     apply(args, &mut recipe)?;
     if args.fit.warmup_epochs.is_none() && !asked_for("warmup_epochs") {
         recipe.warmup_epochs = recipe.warmup_epochs.min(WARMUP_SHARE * recipe.epochs as f64);
@@ -92,20 +70,13 @@ fn follow(recipe: &mut Recipe, model: &Model) {
 pub(super) fn of_resumed(args: &Args, before: &Recipe) -> Result<Recipe> {
     let mut recipe = before.clone();
     if let Some(path) = &args.recipe {
-        recipe = overlay(&recipe, &File::read(path)?)?;
+        recipe = layer(path)?.over(&recipe)?;
     }
     apply(args, &mut recipe)?;
     // Where the data are may change; that they are the same is checked when they are read.
     recipe.data.clone_from(&before.data);
     recipe.check()?;
     Ok(recipe)
-}
-
-/// `base` with the fields that `file` sets. A table of the file (`[augment]`, `[optimizer]`) is taken whole.
-fn overlay(base: &Recipe, file: &File) -> Result<Recipe> {
-    let mut table: toml::Table = toml::from_str(&base.to_toml())?;
-    table.extend(file.table.iter().map(|(key, value)| (key.clone(), value.clone())));
-    Ok(Recipe::from_toml(&toml::to_string(&table)?, "recipe")?)
 }
 
 /// Sets what the command line (or the environment) says.
@@ -189,6 +160,8 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
     if augment.no_aug {
         recipe.augment = sepal_data::Augment::default();
     }
+    recipe.sampling.balanced |= augment.balanced;
+    set(&mut recipe.sampling.repeats, &augment.repeats);
     set(&mut recipe.augment.hflip, &augment.hflip);
     if augment.crop_padding.is_some() {
         recipe.augment.crop_padding = augment.crop_padding.filter(|&pixels| pixels > 0);
@@ -197,6 +170,29 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
         let crop = recipe.augment.random_resized_crop.get_or_insert_with(RandomResizedCrop::default);
         set(&mut crop.scale, &augment.scale.map(|pair| pair.0));
         set(&mut crop.ratio, &augment.ratio.map(|pair| pair.0));
+    }
+    if let Some(name) = &augment.policy {
+        recipe.augment.policy = match name.as_str() {
+            "none" => None,
+            name => Some(Policy::named(name).ok_or_else(|| unknown("policy", name, &Policy::NAMES))?),
+        };
+    }
+    if let Some(by) = augment.color_jitter {
+        let jitter = ColorJitter { brightness: by, contrast: by, saturation: by, hue: 0.0 };
+        recipe.augment.color_jitter = (by != 0.0).then_some(jitter);
+    }
+    match augment.erasing {
+        Some(0.0) => recipe.augment.random_erasing = None,
+        Some(p) => recipe.augment.random_erasing.get_or_insert_default().p = p,
+        None => {}
+    }
+    if augment.mixup.is_some() || augment.cutmix.is_some() {
+        let mix = recipe.augment.mix.get_or_insert_default();
+        set(&mut mix.mixup, &augment.mixup);
+        set(&mut mix.cutmix, &augment.cutmix);
+        if (mix.mixup, mix.cutmix) == (0.0, 0.0) {
+            recipe.augment.mix = None;
+        }
     }
     Ok(())
 }
@@ -230,7 +226,7 @@ mod tests {
         let path = dir.path().join("r.toml");
         let file = file.map(|text| {
             std::fs::write(&path, text).unwrap();
-            File::read(&path).unwrap()
+            layer(&path).unwrap()
         });
         resolve(&args(words), file.as_ref(), None, &sepal_data::sample().unwrap())
     }
@@ -243,6 +239,22 @@ mod tests {
         assert_eq!((recipe.augment.hflip, recipe.augment.crop_padding), (0.25, None));
         assert!(matches!(recipe.optimizer, Optimizer::Adamw { .. }));
         assert_eq!(recipe.lr(), 2e-3);
+    }
+
+    #[test]
+    fn a_named_recipe_is_below_the_options_and_a_file_over_its_base() {
+        let bsconv = layer(Path::new("bsconv_u")).unwrap();
+        let data = sepal_data::sample().unwrap();
+        let recipe = resolve(&args(&["--epochs", "3"]), Some(&bsconv), None, &data).unwrap();
+        assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (3, 128, 0.1));
+        // Milestones are those that the recipe names.
+        assert_eq!(recipe.schedule, bsconv.recipe().schedule);
+        let recipe = resolved(&[], Some("base = \"bsconv_u\"\nbatch = 64\n")).unwrap();
+        assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (200, 64, 0.1));
+        for (word, text) in [("bsconv", "bsconv_u"), ("nowhere.toml", "nowhere.toml")] {
+            let message = layer(Path::new(word)).unwrap_err().to_string();
+            assert!(message.contains(text), "{message}");
+        }
     }
 
     #[test]
@@ -270,6 +282,17 @@ mod tests {
         let crop = resolved(&["--scale", "0.5,1", "--crop-padding", "0"], None).unwrap().augment;
         assert_eq!(crop.random_resized_crop.unwrap().scale, [0.5, 1.0]);
         assert_eq!(crop.crop_padding, None);
+        let drawn = resolved(&["--balanced", "--repeats", "3"], None).unwrap().sampling;
+        assert_eq!(drawn, sepal_data::Sampling { balanced: true, repeats: 3 });
+        let words =
+            ["--policy", "rand", "--color-jitter", "0.4", "--erasing", "0.25", "--mixup", "0.2", "--cutmix", "1"];
+        let all = resolved(&words, None).unwrap().augment;
+        assert_eq!(all.policy, Policy::named("rand"));
+        assert_eq!((all.color_jitter.unwrap().contrast, all.random_erasing.unwrap().p), (0.4, 0.25));
+        assert_eq!(all.mix.map(|mix| (mix.mixup, mix.cutmix)), Some((0.2, 1.0)));
+        let file = "[augment]\nmix = { mixup = 0.5 }\npolicy = { kind = \"trivial\" }\n";
+        let none = resolved(&["--mixup", "0", "--policy", "none"], Some(file)).unwrap().augment;
+        assert!(none.mix.is_none() && none.policy.is_none());
     }
 
     #[test]
@@ -284,6 +307,10 @@ mod tests {
             ["--scale", "0.9,0.1"],
             ["--freeze", "["],
             ["--lr-factor", "*=0"],
+            ["--policy", "auto"],
+            ["--erasing", "1.5"],
+            ["--mixup", "-1"],
+            ["--color-jitter", "-1"],
         ] {
             assert_eq!(resolved(&words, None).unwrap_err().code(), 2, "{words:?}");
         }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use sepal_data::{OpenOptions, Splits, Subset, stratified};
 use sepal_formats::FormatError;
 use sepal_graph::{Meta, Model, Weights};
-use sepal_train::{CheckpointEvery, Recipe, RunFolder, State, TrainOptions, Trainer};
+use sepal_train::{CheckpointEvery, Optimizer, Recipe, RunFolder, Schedule, State, TrainOptions, Trainer};
 use sepal_zoo::Spec;
 
 use super::args::Args;
@@ -40,20 +40,27 @@ fn start_model(path: &Path, args: &Args) -> Result<Model> {
     }
 }
 
-/// A new run.
-pub(super) fn new(args: &Args) -> Result<Started> {
+/// What a new run is made of.
+pub(super) struct Prepared {
+    pub(super) model: Model,
+    pub(super) data: Splits,
+    pub(super) recipe: Recipe,
+}
+
+/// Reads what the command line names.
+pub(super) fn prepare(args: &Args) -> Result<Prepared> {
     if let Some(model) = &args.model {
         // Before anything is read.
         model.parse::<Spec>()?;
     }
-    let file = args.recipe.as_deref().map(recipe::File::read).transpose()?;
+    let file = args.recipe.as_deref().map(recipe::layer).transpose()?;
     let from = args.from.init.as_deref().map(|path| Ok::<_, Failure>((path, start_model(path, args)?))).transpose()?;
-    let path = args.data.clone().or_else(|| file.as_ref().and_then(|file| file.data().map(Path::to_owned)));
+    let path = args.data.clone().or_else(|| file.as_ref().and_then(|file| file.recipe().data.clone()));
     let data = open_data(
         path.as_deref(),
         OpenOptions {
-            val_split: args.from.val_split.or(file.as_ref().and_then(recipe::File::val_split)),
-            seed: args.seed.or(file.as_ref().and_then(recipe::File::seed)).unwrap_or_default(),
+            val_split: args.from.val_split.or(file.as_ref().and_then(|file| file.recipe().val_split)),
+            seed: args.seed.or(file.as_ref().map(|file| file.recipe().seed)).unwrap_or_default(),
             class_map: args.from.class_map.clone(),
             ..OpenOptions::default()
         },
@@ -73,10 +80,15 @@ pub(super) fn new(args: &Args) -> Result<Started> {
     let task = spec.network().task;
     let meta = Meta { task, provenance: provenance(&recipe, &data, args), ..Meta::default() };
     let model = Model::new(graph, weights, meta)?;
+    Ok(Prepared { model, data, recipe })
+}
 
+/// A new run.
+pub(super) fn new(args: &Args) -> Result<Started> {
+    let Prepared { model, data, recipe } = prepare(args)?;
     let folder = match &args.from.out {
         Some(out) => RunFolder::create(out, &recipe)?,
-        None => RunFolder::create_named(Path::new(RUNS), spec.network().name, &recipe)?,
+        None => RunFolder::create_named(Path::new(RUNS), recipe.model.parse::<Spec>()?.network().name, &recipe)?,
     };
     let run = folder.path().to_owned();
     let trainer = match Trainer::new(model, &data, &recipe, options(args, folder)?) {
@@ -195,7 +207,7 @@ pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args
         recipe.epochs,
         recipe.batch,
         if recipe.accumulate > 1 { format!(" by {}", recipe.accumulate) } else { String::new() },
-        name(&recipe.optimizer),
+        optimizer(&recipe.optimizer),
         recipe.lr(),
         recipe.seed,
         args.machine.threads.count(),
@@ -209,11 +221,27 @@ pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args
     Ok(lines.join("\n"))
 }
 
-fn name(optimizer: &sepal_train::Optimizer) -> &'static str {
+/// An optimizer's name for people.
+pub(crate) fn optimizer(optimizer: &Optimizer) -> &'static str {
     match optimizer {
-        sepal_train::Optimizer::Sgd { .. } => "SGD",
-        sepal_train::Optimizer::Adam { .. } => "Adam",
-        sepal_train::Optimizer::Adamw { .. } => "AdamW",
-        sepal_train::Optimizer::Rmsprop { .. } => "RMSprop",
+        Optimizer::Sgd { .. } => "SGD",
+        Optimizer::Adam { .. } => "Adam",
+        Optimizer::Adamw { .. } => "AdamW",
+        Optimizer::Rmsprop { .. } => "RMSprop",
+    }
+}
+
+/// A schedule in a few words.
+pub(crate) fn schedule(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Cosine { .. } => "cosine".to_owned(),
+        Schedule::Step { milestones, gamma } => {
+            let at: Vec<String> = milestones.iter().map(ToString::to_string).collect();
+            format!("× {gamma} at {}", at.join(", "))
+        }
+        Schedule::Exponential { gamma, every } => format!("× {gamma} every {every}"),
+        Schedule::Polynomial { power, .. } => format!("polynomial of power {power}"),
+        Schedule::OneCycle { .. } => "one cycle".to_owned(),
+        Schedule::Constant {} => "constant".to_owned(),
     }
 }
