@@ -16,7 +16,7 @@ pub struct EpochRow {
     pub seconds: f64,
     /// Mean training loss over the epoch's batches, with label smoothing.
     pub train_loss: f64,
-    /// Share of augmented training pictures recognised, 0 to 1.
+    /// Share of augmented training pictures recognised, 0 to 1; of one mixed of two, that with the greater share counts.
     pub train_top1: f64,
     /// Accuracy on the monitored set, 0 to 1, if there is one.
     pub top1: Option<f64>,

@@ -13,7 +13,7 @@ fn names_and_options_that_are_not_there() {
     sepal("frobnicate", &[]).fails(2, &["frobnicate"]);
     sepal("predict", &[]).fails(2, &[]);
     sepal("bench mobilenet_v1 --isa sse9", &[]).fails(2, &["sse9", "hint: it has: scalar"]);
-    sepal("train --opt sgdd", &[]).fails(2, &["sgdd", "hint: there are: sgd, adamw, rmsprop"]);
+    sepal("train --opt sgdd", &[]).fails(2, &["sgdd", "hint: there are: sgd, adam, adamw, rmsprop"]);
     sepal("completions tcsh", &[]).fails(2, &["tcsh", "zsh"]);
 }
 
@@ -25,6 +25,11 @@ fn numbers_outside_their_range() {
     sepal("train --batch 0", &[]).fails(2, &["--batch"]);
     sepal("train --lr -1", &[]).fails(2, &["lr", "above 0"]);
     sepal("train --smoothing 1.5", &[]).fails(2, &["label_smoothing", "1.5"]);
+    sepal("train --mixup -1", &[]).fails(2, &["mix.mixup", "-1"]);
+    sepal("train --erasing 2", &[]).fails(2, &["random_erasing.p", "0 to 1"]);
+    sepal("train --lr-factor stem=0", &[]).fails(2, &["groups.lr_factor", "above 0"]);
+    sepal("train --lr-factor stem", &[]).fails(2, &["stem*=0.1"]);
+    sepal("train --accumulate 0", &[]).fails(2, &["--accumulate"]);
     sepal("train --val-split 1", &[]).fails(2, &["val-split"]);
     sepal("summary mobilenet_v1 --classes 0", &[]).fails(2, &["--classes", "at least 2"]);
     sepal("summary mobilenet_v1 --classes 1", &[]).fails(2, &["--classes", "at least 2"]);
@@ -36,6 +41,8 @@ fn numbers_outside_their_range() {
 #[test]
 fn options_that_exclude_each_other() {
     sepal("train --resume a --init b", &[]).fails(2, &["--init", "cannot be used with"]);
+    sepal("train --find-lr --out x", &[]).fails(2, &["--find-lr", "--out"]);
+    sepal("train --no-aug --mixup 0.5", &[]).fails(2, &["--no-aug"]);
     sepal("train --no-aug --hflip 0.5", &[]).fails(2, &["--no-aug"]);
     sepal("train --opt adamw --momentum 0.9", &[]).fails(2, &["--momentum", "adamw"]);
 }

@@ -79,6 +79,30 @@ fn train_eval_predict_run() {
 }
 
 #[test]
+fn a_named_recipe_under_many_options_and_a_rate_for_it() {
+    let (dir, photos) = (TempDir::new().unwrap(), photos());
+    let network = format!("--model {TINY} --size {SIZE} --batch 8 --recipe bsconv_u --epochs 2 --accumulate 2");
+    let train = format!(
+        "train {network} --policy rand --color-jitter 0.4 --erasing 0.5 --mixup 0.2 --cutmix 1 --balanced --repeats 2 \
+         --patience 2 --lr-factor classifier*=2 --opt adam --sched one_cycle --json --"
+    );
+    let report = sepal_in(dir.path(), &train, &[photos.path()]).ok().json();
+    assert_eq!(report["epochs"], 2);
+    let recipe = Recipe::read(&dir.path().join("runs/mobilenet_v1/recipe.toml")).unwrap();
+    assert_eq!((recipe.batch, recipe.accumulate, recipe.label_smoothing, recipe.ema_decay), (8, 2, 0.0, 0.0));
+    assert!(recipe.augment.mix.is_some() && recipe.augment.crop_padding == Some(4) && recipe.sampling.balanced);
+
+    let other = TempDir::new().unwrap();
+    let find = sepal_in(other.path(), &format!("train {network} --find-lr=rates.svg --json --"), &[photos.path()]).ok();
+    let curve = find.json();
+    assert_fields(&curve, &["network", "points", "diverged", "suggestion", "lowest"]);
+    let points = curve["points"].as_array().unwrap();
+    assert!(points.len() > 10 && points[0]["lr"] == 1e-6, "{curve}");
+    assert!(std::fs::read_to_string(other.path().join("rates.svg")).unwrap().contains("<svg"));
+    assert!(!other.path().join("runs").exists());
+}
+
+#[test]
 fn predictions_in_every_form() {
     let (dir, photos) = (TempDir::new().unwrap(), photos());
     let file = crate::support::model_file(dir.path());

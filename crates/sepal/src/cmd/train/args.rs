@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Recipe: a name, see `sepal recipes`, or a TOML file; a run's recipe.toml is one
     #[arg(long, value_name = "NAME|FILE", env = "SEPAL_RECIPE", hide_env = true)]
     pub(super) recipe: Option<PathBuf>,
-    /// Passes over the training pictures
+    /// Passes over the training pictures; the milestones of a --recipe move with them
     #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_negative_numbers = true)]
     pub(super) epochs: Option<usize>,
     /// Pictures a step

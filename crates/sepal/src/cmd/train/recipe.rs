@@ -32,7 +32,7 @@ pub(super) fn resolve(args: &Args, file: Option<&Layer>, from: Option<&Model>, d
         follow(&mut recipe, model);
     }
     if let Some(file) = file {
-        recipe = file.over(&recipe)?;
+        recipe = over(file, &recipe, args)?;
     }
     let asked_for = |key: &str| file.is_some_and(|file| file.sets(key));
     apply(args, &mut recipe)?;
@@ -70,12 +70,28 @@ fn follow(recipe: &mut Recipe, model: &Model) {
 pub(super) fn of_resumed(args: &Args, before: &Recipe) -> Result<Recipe> {
     let mut recipe = before.clone();
     if let Some(path) = &args.recipe {
-        recipe = layer(path)?.over(&recipe)?;
+        recipe = over(&layer(path)?, &recipe, args)?;
     }
     apply(args, &mut recipe)?;
     // Where the data are may change; that they are the same is checked when they are read.
     recipe.data.clone_from(&before.data);
     recipe.check()?;
+    Ok(recipe)
+}
+
+/// What `layer` sets, over `base`. Where the command line asks for another number of epochs, those at which the rate
+/// falls move with it.
+fn over(layer: &Layer, base: &Recipe, args: &Args) -> Result<Recipe> {
+    let mut recipe = layer.over(base)?;
+    if let Some(epochs) = args.epochs.filter(|_| layer.sets("epochs") && layer.sets("schedule")) {
+        let (now, before) = (epochs as f64, recipe.epochs as f64);
+        match &mut recipe.schedule {
+            Schedule::Step { milestones, .. } => milestones.iter_mut().for_each(|epoch| *epoch = *epoch * now / before),
+            Schedule::Exponential { every, .. } => *every = *every * now / before,
+            Schedule::Cosine { .. } | Schedule::Polynomial { .. } => {}
+            Schedule::OneCycle { .. } | Schedule::Constant {} => {}
+        }
+    }
     Ok(recipe)
 }
 
@@ -118,7 +134,9 @@ pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
             }
             Optimizer::Rmsprop { momentum, .. } => *momentum = value,
             Optimizer::Adam { .. } | Optimizer::Adamw { .. } => {
-                return Err(Failure::usage("--momentum is for sgd and rmsprop: Adam has betas, set in a recipe"));
+                return Err(Failure::usage(
+                    "--momentum is for sgd and rmsprop: adam and adamw have betas, set in a recipe",
+                ));
             }
         }
     }
@@ -247,8 +265,9 @@ mod tests {
         let data = sepal_data::sample().unwrap();
         let recipe = resolve(&args(&["--epochs", "3"]), Some(&bsconv), None, &data).unwrap();
         assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (3, 128, 0.1));
-        // Milestones are those that the recipe names.
-        assert_eq!(recipe.schedule, bsconv.recipe().schedule);
+        // Milestones are at the same shares of the run: 100, 150 and 180 of 200.
+        assert_eq!(recipe.schedule, Schedule::Step { milestones: vec![1.5, 2.25, 2.7], gamma: 0.1 });
+        assert_eq!(of_resumed(&args(&["--recipe", "bsconv_u", "--epochs", "3"]), &recipe).unwrap(), recipe);
         let recipe = resolved(&[], Some("base = \"bsconv_u\"\nbatch = 64\n")).unwrap();
         assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (200, 64, 0.1));
         for (word, text) in [("bsconv", "bsconv_u"), ("nowhere.toml", "nowhere.toml")] {
