@@ -142,6 +142,20 @@ fn a_picture_is_augmented_the_same_wherever_it_stands() {
 }
 
 #[test]
+fn a_picture_that_comes_again_is_augmented_anew() {
+    let one = |order: Vec<u32>, start_batch| {
+        let pipeline = Pipeline::train(view(), &Augment { mix: None, ..augment() }).unwrap();
+        let options = LoaderOptions { batch_size: 2, start_batch, ..LoaderOptions::default() };
+        Loader::new(Arc::new(Made::new(9)), order, pipeline, options).unwrap().next().unwrap().unwrap().images
+    };
+    let both = one(vec![7, 7], 0);
+    assert_ne!(both[..192], both[192..]);
+    // The first time as if it were the only one, the third time whatever comes between, and after a resume.
+    assert_eq!(both[..192], one(vec![7, 3], 0)[..192]);
+    assert_eq!(one(vec![7, 7, 1, 7], 1)[192..], one(vec![7, 4, 7, 5, 7], 2)[..192]);
+}
+
+#[test]
 fn unreadable_pictures_are_skipped_with_their_path_or_fail_when_strict() {
     for workers in [0, 2] {
         let data = || Made { unreadable: vec![0, 1, 2, 3, 9], ..Made::new(12) };
