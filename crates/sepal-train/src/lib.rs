@@ -19,7 +19,7 @@ mod state;
 mod trainer;
 mod units;
 
-pub use engine::{Batch, Engine, EngineOptions, Memory, StepOutput, UnitTime};
+pub use engine::{Batch, Engine, EngineOptions, Memory, StepOutput, StepTime, UnitTime};
 pub use error::{Error, Result};
 pub use evaluate::{EvalOptions, evaluate};
 pub use history::{Best, EpochRow};

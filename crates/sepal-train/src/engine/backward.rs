@@ -10,6 +10,7 @@ use super::Run;
 use super::forward::mix;
 use super::kind::Kind;
 use super::plan::{ActPlan, Norm, UnitPlan};
+use super::profile::Part;
 use crate::params::Params;
 
 impl Run<'_> {
@@ -22,9 +23,10 @@ impl Run<'_> {
         if let Some(ActPlan::Prelu(slope)) = &unit.act {
             self.slope_gradient(unit, slope.clone());
         }
+        self.clock.lap(index, Part::Norm);
         match &unit.kind {
             Kind::Conv { weight, bias, .. } | Kind::Depthwise { weight, bias, .. } => {
-                self.convolution(unit, weight.clone(), bias.clone());
+                self.convolution(index, weight.clone(), bias.clone());
             }
             Kind::Transposed { conv, weight, bias } => self.transposed(unit, conv, weight.clone(), bias.clone()),
             Kind::LayerNorm { gamma, beta, eps } => self.layer_norm(unit, [gamma.clone(), beta.clone()], *eps),
@@ -75,7 +77,8 @@ impl Run<'_> {
     }
 
     /// Weights, bias and input of a convolution of any kind.
-    fn convolution(&mut self, unit: &UnitPlan, weight: Range<usize>, bias: Option<Range<usize>>) {
+    fn convolution(&mut self, index: usize, weight: Range<usize>, bias: Option<Range<usize>>) {
+        let unit = &self.plan.units[index];
         let Some(edge) = unit.inputs.first() else { return };
         let input = &self.plan.units[edge.unit];
         let g = unit.g.clone().unwrap_or_default();
@@ -89,11 +92,16 @@ impl Run<'_> {
         let source = input.source(x, self.vectors, values);
         let bias_range = bias.clone().unwrap_or_default();
         let ([], [dw, dbias]) = grads.views([], [weight.clone(), bias_range]);
-        let dx = edge.dx.map(|write| (dx, write));
+        let mut dx = edge.dx.map(|write| (dx, write));
         let dbias = bias.is_some().then_some(dbias);
+        let apart = self.clock.apart();
         match &unit.kind {
             Kind::Depthwise { conv, .. } => {
                 depthwise::pack(self.exec, conv, &values[weight], packed);
+                if apart && dx.is_some() {
+                    depthwise::backward(self.exec, conv, dz, source, packed, dx.take(), None, None, scratch);
+                    self.clock.lap(index, Part::Input);
+                }
                 depthwise::backward(self.exec, conv, dz, source, packed, dx, Some(dw), dbias, scratch);
             }
             Kind::Conv { conv, .. } => {
@@ -104,9 +112,16 @@ impl Run<'_> {
                 if dx.is_some() {
                     conv::pack_back(self.exec, conv, &values[weight], packed);
                 }
+                if apart && dx.is_some() {
+                    conv::backward(self.exec, conv, dz, x, packed, dx.take(), None, None, scratch);
+                    self.clock.lap(index, Part::Input);
+                }
                 conv::backward(self.exec, conv, dz, x, packed, dx, Some(dw), dbias, scratch);
             }
             _ => unreachable!("called for convolutions"),
+        }
+        if apart {
+            self.clock.lap(index, Part::Weights);
         }
         if let Some(bias) = bias {
             clear_padding(&mut grads[bias], unit.dims.c);

@@ -119,6 +119,19 @@ impl Kind {
         }
     }
 
+    /// Floats of its weights and biases.
+    pub(super) fn weights(&self) -> usize {
+        let len = |range: &Option<Range<usize>>| range.as_ref().map_or(0, Range::len);
+        match self {
+            Self::Conv { weight, bias, .. }
+            | Self::Depthwise { weight, bias, .. }
+            | Self::Transposed { weight, bias, .. } => weight.len() + len(bias),
+            Self::LayerNorm { gamma, beta, .. } => len(gamma) + len(beta),
+            Self::Constant { values, .. } => values.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether it only brings values elsewhere, so that its reverse step does the same to the gradient.
     pub(super) fn moves(&self) -> bool {
         matches!(self, Self::Channels { .. } | Self::Resample { .. } | Self::Gather { .. } | Self::Constant { .. })

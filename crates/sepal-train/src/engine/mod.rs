@@ -10,10 +10,10 @@ mod lower;
 mod moves;
 mod plan;
 mod products;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use sepal_graph::{Graph, Shape};
 use sepal_kernels::loss::{self, Mixed, Targets};
@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::units::{self, Unit};
 use plan::{ActPlan, Plan, UnitPlan};
+use profile::{Clock, Part, Times};
+pub use profile::{StepTime, UnitTime};
 
 /// How an [`Engine`] runs.
 #[derive(Clone, Copy, Debug)]
@@ -82,17 +84,6 @@ impl Memory {
     }
 }
 
-/// Time of one unit of the network in a step.
-#[derive(Clone, Debug)]
-pub struct UnitTime {
-    /// Path of the node whose value the unit holds.
-    pub path: String,
-    /// Time of the forward step.
-    pub forward: Duration,
-    /// Time of the reverse step.
-    pub backward: Duration,
-}
-
 /// Forward, loss and reverse pass of one network, compiled.
 pub struct Engine {
     graph: Graph,
@@ -105,8 +96,8 @@ pub struct Engine {
     arena: Buffer,
     /// Per-channel vectors that live through a step.
     vectors: Buffer,
-    /// Time of every unit, forward and backward, where somebody asked.
-    times: Option<Vec<[Duration; 2]>>,
+    /// Time of every unit, where somebody asked.
+    times: Option<Times>,
     /// Logits of the last step, where somebody asked.
     logits: Option<Vec<f32>>,
 }
@@ -153,20 +144,17 @@ impl Engine {
     }
 
     /// From now on, adds up the time of every unit; see [`Engine::profile`].
-    pub fn start_profile(&mut self) {
-        self.times = Some(vec![[Duration::ZERO; 2]; self.units.len()]);
+    ///
+    /// With `apart`, gradients of weights and of inputs are computed one after the other, so that each has a time. Without
+    /// it a step does what it always does, which is both in one walk where that is faster.
+    pub fn start_profile(&mut self, apart: bool) {
+        self.times = Some(Times::new(self.units.len(), apart));
     }
 
-    /// Times since [`Engine::start_profile`], in the order of the network.
-    pub fn profile(&self) -> Vec<UnitTime> {
-        let path = |unit: &Unit| self.graph.nodes[unit.value.index()].path.clone();
-        let times = self.times.iter().flatten();
-        let row = |(unit, [forward, backward]): (&Unit, &[Duration; 2])| UnitTime {
-            path: path(unit),
-            forward: *forward,
-            backward: *backward,
-        };
-        self.units.iter().zip(times).map(row).collect()
+    /// Times since [`Engine::start_profile`], as far as steps were made; they had one batch size.
+    pub fn profile(&self) -> Option<StepTime> {
+        let times = self.times.as_ref()?;
+        Some(profile::rows(&self.graph, &self.units, self.plans.get(&times.batch)?, times))
     }
 
     /// From now on, keeps a copy of every step's logits; see [`Engine::logits`].
@@ -199,20 +187,20 @@ impl Engine {
             vectors: &mut self.vectors,
             params,
             seed: batch.seed,
+            clock: Clock::start(self.times.as_mut(), n),
         };
-        let mut clock = Clock { times: self.times.as_deref_mut(), last: Instant::now() };
         for unit in (0..plan.units.len()).filter(|&unit| plan.units[unit].live) {
             run.forward(unit, batch.images);
-            clock.lap(unit, 0);
+            run.clock.lap(unit, Part::Forward);
         }
         if let Some(logits) = &mut self.logits {
             run.copy_logits(logits);
         }
         let output = run.loss(batch);
-        clock.lap(plan.logits, 1);
+        run.clock.lap_loss();
         for unit in (0..plan.units.len()).rev().filter(|&unit| plan.units[unit].has_gradient) {
             run.backward(unit);
-            clock.lap(unit, 1);
+            run.clock.lap(unit, Part::Gradients);
         }
         Ok(output)
     }
@@ -271,21 +259,6 @@ impl Engine {
     }
 }
 
-struct Clock<'a> {
-    times: Option<&'a mut [[Duration; 2]]>,
-    last: Instant,
-}
-
-impl Clock<'_> {
-    fn lap(&mut self, unit: usize, direction: usize) {
-        if let Some(times) = &mut self.times {
-            let now = Instant::now();
-            times[unit][direction] += now - self.last;
-            self.last = now;
-        }
-    }
-}
-
 /// A step under way.
 struct Run<'a> {
     plan: &'a Plan,
@@ -294,6 +267,7 @@ struct Run<'a> {
     vectors: &'a mut Buffer,
     params: &'a mut Params,
     seed: u64,
+    clock: Clock<'a>,
 }
 
 impl Run<'_> {

@@ -42,6 +42,31 @@ fn bench_says_how_fast() {
         layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum::<u64>(),
         train["macs"].as_u64().unwrap()
     );
+    let passes = train["passes"].as_array().unwrap();
+    let of = |name: &str| passes.iter().find(|pass| pass["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    let sum = |field: &str| layers.iter().filter_map(|layer| layer[field].as_f64()).sum::<f64>();
+    let backward = of("norm sums")["ms"].as_f64().unwrap() + of("gradients")["ms"].as_f64().unwrap();
+    assert!((sum("forward_ms") - of("forward")["ms"].as_f64().unwrap()).abs() < 1e-9);
+    assert!((sum("backward_ms") - backward).abs() < 1e-9);
+    assert!(sum("input_ms") > 0.0 && sum("weights_ms") > 0.0 && of("update")["gbs"].as_f64().unwrap() > 0.0);
+    assert_eq!(of("moving average")["share"], Value::Null);
+    let shares: f64 = passes.iter().filter_map(|pass| pass["share"].as_f64()).sum();
+    assert!((shares - 1.0).abs() < 1e-6, "{shares}");
+    // A first layer's pictures have no gradient; a depthwise layer reads and writes each of its tensors.
+    let first = layers.iter().find(|layer| layer["kind"].as_str().unwrap().starts_with("conv 3×3/2")).unwrap();
+    assert_eq!(first["input_ms"], Value::Null);
+    assert!(layers.iter().all(|layer| layer["fallback"].is_null()), "a layer fell back");
+}
+
+#[test]
+fn a_layer_on_a_slow_operator_is_named() {
+    let words = "bench mobilenet_v1:width=0.25,block=bsconv_u --size 32 --threads 1 --niter 2 --batch 4 --train --profile";
+    let text = sepal(words, &[]).ok().out;
+    for words in ["gradients", "moving average", "not in a step", "fallback    none", "depthwise 3×3 + norm + relu"] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let text = sepal("bench resnext50_32x4d --size 32 --threads 1 --niter 1 --warmup 0 --batch 4 --train --profile", &[]).ok().out;
+    assert!(text.contains("fallback    ") && text.contains("groups share channel blocks"), "{text}");
 }
 
 #[test]

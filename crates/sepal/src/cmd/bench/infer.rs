@@ -39,6 +39,7 @@ pub(super) fn measure(args: &Args, model: Model, level: Level) -> Result<Measure
         memory: Memory { weights: need.weights, gradients: 0, optimizer: 0, activations: need.arena + need.scratch },
         peak_rss,
         rows,
+        passes: Vec::new(),
     })
 }
 
@@ -58,6 +59,7 @@ fn profile(session: &mut Session, input: &[f32], output: &mut [f32], runs: usize
         bytes: Some((info.bytes - info.weight_bytes).saturating_mul(batch) + info.weight_bytes * groups),
         name: info.path,
         kind: info.kind,
+        training: None,
     };
     Ok(infos.into_iter().zip(times).map(row).collect())
 }

@@ -3,10 +3,12 @@
 mod compare;
 mod explain;
 mod infer;
+mod passes;
 mod profile;
 mod report;
 mod stats;
 mod step;
+mod steps;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use crate::progress::Progress;
 use crate::target::Target;
 use crate::threads::Threads;
 use compare::Earlier;
+use passes::Pass;
 use profile::{Machine, Row};
 use report::{Memory, Report};
 use stats::Stats;
@@ -45,6 +48,11 @@ const TRAIN_CLASSES: usize = 100;
 /// The profile's limit of a layer is the roofline: the longer of its arithmetic at the peak and its inputs, weights and
 /// output at the bandwidth of main memory, which is measured, too. `× limit` says how far the layer is from it. A layer
 /// whose operands are still in cache can be below 1.
+///
+/// Of a training step the profile has the forward and the reverse step of every layer, each with its limit. `norm` is the
+/// part of the reverse step that sums the norm's gradient. `input` and `weights` are the times of these two gradients
+/// computed one after the other, in steps of their own; `backward` is as training runs, where one walk computes both if
+/// that is faster. Layers that run on an operator made for any case rather than for theirs are named below.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -101,6 +109,8 @@ struct Measured {
     peak_rss: Option<u64>,
     /// Of the profile; none if none was asked for.
     rows: Vec<Row>,
+    /// Of a training step's profile.
+    passes: Vec<Pass>,
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
@@ -119,7 +129,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     };
     let pool = args.threads.pool()?;
     let machine = Machine::measure(Exec { level, pool: pool.as_ref() }, args.profile);
-    let Measured { compile, samples, params, macs, memory, peak_rss, rows } = measured;
+    let Measured { compile, samples, params, macs, memory, peak_rss, rows, passes } = measured;
     let stats = Stats::new(samples);
     let gflops = 2.0 * macs as f64 / stats.median / 1e9;
     let mut report = Report {
@@ -151,6 +161,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         memory,
         peak_rss_bytes: peak_rss,
         layers: profile::layers(rows, &machine),
+        passes,
         compare: None,
     };
     report.compare = earlier.map(|earlier| earlier.compare(&report));

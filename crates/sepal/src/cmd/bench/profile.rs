@@ -4,6 +4,8 @@ use sepal_kernels::{Exec, measure};
 use sepal_report::{Table, bytes, short};
 use serde::Serialize;
 
+use super::passes::{Passes, Training};
+
 /// What the machine does at best.
 pub(super) struct Machine {
     /// 10⁹ floating-point operations a second.
@@ -20,7 +22,7 @@ impl Machine {
 
     /// The least seconds that so much work can take: arithmetic at the peak, or bytes at the bandwidth of main
     /// memory, whichever is longer (Williams et al., "Roofline", 2009).
-    fn limit(&self, macs: u64, bytes: u64) -> Option<f64> {
+    pub(super) fn limit(&self, macs: u64, bytes: u64) -> Option<f64> {
         let memory = bytes as f64 / (self.bandwidth? * 1e9);
         Some(memory.max(2.0 * macs as f64 / (self.peak * 1e9)))
     }
@@ -35,6 +37,8 @@ pub(super) struct Row {
     pub(super) macs: u64,
     /// What it must read and write at least in one iteration, where that is known.
     pub(super) bytes: Option<u64>,
+    /// Of a training step, how it divides.
+    pub(super) training: Option<Training>,
 }
 
 /// A row of the profile.
@@ -54,16 +58,19 @@ pub(super) struct Layer {
     limit_ms: Option<f64>,
     /// How many times that the layer takes.
     times_limit: Option<f64>,
+    /// Of a training step: its passes.
+    #[serde(flatten)]
+    passes: Option<Passes>,
 }
 
 /// `a / b`, and 0 where there is nothing to divide by.
-fn ratio(a: f64, b: f64) -> f64 {
+pub(super) fn ratio(a: f64, b: f64) -> f64 {
     if b > 0.0 { a / b } else { 0.0 }
 }
 
 impl Layer {
     fn new(row: Row, total: f64, machine: &Machine) -> Self {
-        let Row { name, kind, seconds, macs, bytes } = row;
+        let Row { name, kind, seconds, macs, bytes, training } = row;
         let gflops = ratio(2.0 * macs as f64 / 1e9, seconds);
         let limit = bytes.and_then(|bytes| machine.limit(macs, bytes));
         Self {
@@ -77,6 +84,7 @@ impl Layer {
             bytes,
             limit_ms: limit.map(|limit| limit * 1e3),
             times_limit: limit.map(|limit| ratio(seconds, limit)),
+            passes: training.map(|training| Passes::new(training, macs, machine)),
         }
     }
 }
@@ -90,9 +98,12 @@ pub(super) fn layers(rows: Vec<Row>, machine: &Machine) -> Vec<Layer> {
 /// A line for each layer, and one for all of them.
 pub(super) fn table(layers: &[Layer]) -> Table {
     let limits = layers.iter().any(|layer| layer.limit_ms.is_some());
-    let mut table = Table::new()
-        .left("layer")
-        .left("kind")
+    let passes = layers.iter().any(|layer| layer.passes.is_some());
+    let mut table = Table::new().left("layer").left("kind");
+    if passes {
+        table = Passes::HEAD.iter().fold(table, |table, head| table.right(*head));
+    }
+    table = table
         .right("ms")
         .right("share")
         .right("MACs")
@@ -103,15 +114,17 @@ pub(super) fn table(layers: &[Layer]) -> Table {
     }
     let row = |[name, kind]: [&str; 2], layer: &Layer| {
         let of = |text: String| if layer.macs == 0 { String::new() } else { text };
-        let mut cells = vec![
-            name.to_owned(),
-            kind.to_owned(),
+        let mut cells = vec![name.to_owned(), kind.to_owned()];
+        if passes {
+            cells.extend(layer.passes.as_ref().map(Passes::cells).unwrap_or_default());
+        }
+        cells.extend([
             format!("{:.3}", layer.ms),
             format!("{:.1} %", layer.share * 100.0),
             of(short(layer.macs)),
             of(format!("{:.1}", layer.gflops)),
             of(format!("{:.0} %", layer.share_of_peak * 100.0)),
-        ];
+        ]);
         if limits {
             cells.push(layer.bytes.map(bytes).unwrap_or_default());
             cells.push(layer.times_limit.map(|times| format!("{times:.2}")).unwrap_or_default());
@@ -145,7 +158,13 @@ fn sum(layers: &[Layer]) -> Layer {
         bytes: layers.iter().map(|layer| layer.bytes).sum(),
         limit_ms,
         times_limit: limit_ms.map(|limit| ratio(ms, limit)),
+        passes: layers.iter().filter_map(|layer| layer.passes.as_ref()).fold(None, |sum, passes| Some(passes.plus(sum))),
     }
+}
+
+/// Layers that ran on a slow operator, with the reason; nothing for inference.
+pub(super) fn fallbacks(layers: &[Layer]) -> impl Iterator<Item = (&str, &str)> {
+    layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.passes.as_ref()?.fallback.as_deref()?)))
 }
 
 #[cfg(test)]
@@ -153,7 +172,7 @@ mod tests {
     use super::*;
 
     fn row(name: &str, seconds: f64, macs: u64, bytes: u64) -> Row {
-        Row { name: name.to_owned(), kind: "conv".to_owned(), seconds, macs, bytes: Some(bytes) }
+        Row { name: name.to_owned(), kind: "conv".to_owned(), seconds, macs, bytes: Some(bytes), training: None }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sepal_report::{bytes, duration, grouped, short};
 use serde::Serialize;
 
 use super::compare::Comparison;
+use super::passes::{self, Pass};
 use super::profile::{self, Layer};
 use crate::failure::Result;
 use crate::output::Output;
@@ -60,6 +61,8 @@ pub(super) struct Report<'a> {
     pub(super) peak_rss_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) layers: Vec<Layer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) passes: Vec<Pass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) compare: Option<Comparison>,
 }
@@ -82,6 +85,16 @@ impl Report<'_> {
             out.text(format!("{}\n", profile::table(&self.layers)))?;
         }
         let train = self.mode == "train";
+        if !self.passes.is_empty() {
+            out.text(format!("{}\n", passes::table(&self.passes)))?;
+            let mut fallbacks = profile::fallbacks(&self.layers).peekable();
+            if fallbacks.peek().is_none() {
+                out.text("fallback    none: every layer runs on an operator made for it\n")?;
+            }
+            for (name, reason) in fallbacks {
+                out.text(format!("fallback    {name} {reason}"))?;
+            }
+        }
         let what = if train { "a training step" } else { "a forward pass" };
         let counts = if train { "3 × forward × 2 × MACs" } else { "2 × MACs" };
         let bandwidth = self.bandwidth_gbs.map(|gbs| format!(", {gbs:.1} GB/s from memory")).unwrap_or_default();

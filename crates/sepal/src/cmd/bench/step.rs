@@ -1,6 +1,5 @@
 //! Timing of training steps.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,9 +7,10 @@ use sepal_data::Stream;
 use sepal_graph::Model;
 use sepal_kernels::update::{self, Sgd};
 use sepal_kernels::{Buffer, Exec, Level};
-use sepal_train::{Batch, Engine, EngineOptions, Params, UnitTime};
+use sepal_train::{Batch, Engine, EngineOptions, Params};
 
-use super::{Args, Measured, Memory, Row, sample};
+use super::steps::{Average, Steps};
+use super::{Args, Measured, Memory, sample};
 use crate::failure::{Failure, Result};
 use crate::memory;
 use crate::noise::noise;
@@ -18,6 +18,8 @@ use crate::noise::noise;
 /// Passes over the network in a step, each with as many multiply-adds: forward, gradients of the inputs, gradients of the
 /// weights.
 const PASSES: u64 = 3;
+/// Steps of a profile, at most.
+const PROFILED: usize = 100;
 /// The update that is timed.
 const RULE: Sgd = Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
 
@@ -52,22 +54,32 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
     let cost = graph.cost()?;
     let step_macs = |macs: u64| macs.saturating_mul(PASSES * args.batch as u64);
 
-    let mut rows: Vec<Row> = Vec::new();
+    let (mut rows, mut list) = (Vec::new(), Vec::new());
     if args.profile {
-        let runs = samples.len().clamp(1, 100);
-        engine.start_profile();
-        for _ in 0..runs {
-            seed += 1;
-            engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
+        let runs = samples.len().clamp(1, PROFILED);
+        let mut steps = Steps::default();
+        let mut average = Average::new(&params);
+        for apart in [false, true] {
+            for _ in 0..runs {
+                seed += 1;
+                engine.start_profile(apart);
+                engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
+                let times = engine.profile().ok_or_else(|| Failure::failed("the profile is empty"))?;
+                if apart {
+                    steps.apart.push(times);
+                    continue;
+                }
+                steps.as_run.push(times);
+                let start = Instant::now();
+                update::sgd(exec, &RULE, &mut params.values, &params.grads, &mut velocity);
+                let updated = Instant::now();
+                average.step(exec, &params);
+                steps.update.push(updated - start);
+                steps.average.push(updated.elapsed());
+            }
         }
-        let times = engine.profile();
-        let macs = by_unit(&times, cost.rows.iter().map(|row| (row.path.as_str(), row.macs)));
-        let row = |(time, macs): (UnitTime, u64)| {
-            let [forward, backward] = [time.forward, time.backward].map(|t| t.as_secs_f64() / runs as f64);
-            let kind = format!("forward {:.3} + backward {:.3} ms", forward * 1e3, backward * 1e3);
-            Row { name: time.path, kind, seconds: forward + backward, macs: step_macs(macs), bytes: None }
-        };
-        rows = times.into_iter().zip(macs).map(row).collect();
+        let nodes = cost.rows.iter().map(|row| (row.path.as_str(), step_macs(row.macs)));
+        (rows, list) = steps.rows(nodes, params.values.len(), params.buffers.len());
     }
     let need = engine.memory(&params);
     Ok(Measured {
@@ -83,20 +95,6 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
         },
         peak_rss,
         rows,
+        passes: list,
     })
-}
-
-/// Multiply-adds of each unit. A unit has the path of its last node; those before it, back to the unit before, are its
-/// own.
-fn by_unit<'a>(units: &[UnitTime], nodes: impl Iterator<Item = (&'a str, u64)>) -> Vec<u64> {
-    let index: HashMap<&str, usize> = units.iter().enumerate().map(|(i, unit)| (unit.path.as_str(), i)).collect();
-    let mut macs = vec![0; units.len()];
-    let mut pending = 0;
-    for (path, own) in nodes {
-        pending += own;
-        if let Some(&unit) = index.get(path) {
-            macs[unit] += std::mem::take(&mut pending);
-        }
-    }
-    macs
 }
