@@ -60,12 +60,16 @@ fn bench_says_how_fast() {
 
 #[test]
 fn a_layer_on_a_slow_operator_is_named() {
-    let words = "bench mobilenet_v1:width=0.25,block=bsconv_u --size 32 --threads 1 --niter 2 --batch 4 --train --profile";
+    let words =
+        "bench mobilenet_v1:width=0.25,block=bsconv_u --size 32 --threads 1 --niter 2 --batch 4 --train --profile";
     let text = sepal(words, &[]).ok().out;
     for words in ["gradients", "moving average", "not in a step", "fallback    none", "depthwise 3×3 + norm + relu"] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
-    let text = sepal("bench resnext50_32x4d --size 32 --threads 1 --niter 1 --warmup 0 --batch 4 --train --profile", &[]).ok().out;
+    let text =
+        sepal("bench resnext50_32x4d --size 32 --threads 1 --niter 1 --warmup 0 --batch 4 --train --profile", &[])
+            .ok()
+            .out;
     assert!(text.contains("fallback    ") && text.contains("groups share channel blocks"), "{text}");
 }
 

@@ -333,9 +333,15 @@ mod tests {
         let timed = |name: &str, ms| Timed { name: name.to_owned(), kind: "conv".to_owned(), ms };
         let before = [timed("a", 1.0), timed("b", 2.0), timed("b", 0.5), timed("gone", 0.25)];
         let machine = super::super::profile::Machine { peak: 1.0, bandwidth: None };
-        let rows = [("a", 0.9e-3), ("b", 2.5e-3), ("b", 0.5e-3), ("new", 3e-3)].map(|(name, seconds)| {
-            super::super::Row { name: name.to_owned(), kind: "conv".to_owned(), seconds, macs: 0, bytes: None, training: None }
-        });
+        let rows =
+            [("a", 0.9e-3), ("b", 2.5e-3), ("b", 0.5e-3), ("new", 3e-3)].map(|(name, seconds)| super::super::Row {
+                name: name.to_owned(),
+                kind: "conv".to_owned(),
+                seconds,
+                macs: 0,
+                bytes: None,
+                training: None,
+            });
         let now = super::super::profile::layers(rows.into(), &machine);
         let changes = changed_layers(&before, &now);
         let told: Vec<_> =

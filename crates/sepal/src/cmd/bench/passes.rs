@@ -166,7 +166,10 @@ mod tests {
             ("backward", 0.75, None, true),
             ("moving average", 0.5, None, false),
         ]);
-        assert_eq!((list[0].share, list[0].gbs, list[1].share, list[2].share), (Some(0.25), Some(4.0), Some(0.75), None));
+        assert_eq!(
+            (list[0].share, list[0].gbs, list[1].share, list[2].share),
+            (Some(0.25), Some(4.0), Some(0.75), None)
+        );
         assert!(table(&list).to_string().ends_with("not in a step"), "{}", table(&list));
     }
 }

@@ -103,12 +103,7 @@ pub(super) fn table(layers: &[Layer]) -> Table {
     if passes {
         table = Passes::HEAD.iter().fold(table, |table, head| table.right(*head));
     }
-    table = table
-        .right("ms")
-        .right("share")
-        .right("MACs")
-        .right("GFLOP/s")
-        .right("of peak");
+    table = table.right("ms").right("share").right("MACs").right("GFLOP/s").right("of peak");
     if limits {
         table = table.right("moves").right("× limit");
     }
@@ -158,7 +153,10 @@ fn sum(layers: &[Layer]) -> Layer {
         bytes: layers.iter().map(|layer| layer.bytes).sum(),
         limit_ms,
         times_limit: limit_ms.map(|limit| ratio(ms, limit)),
-        passes: layers.iter().filter_map(|layer| layer.passes.as_ref()).fold(None, |sum, passes| Some(passes.plus(sum))),
+        passes: layers
+            .iter()
+            .filter_map(|layer| layer.passes.as_ref())
+            .fold(None, |sum, passes| Some(passes.plus(sum))),
     }
 }
 

@@ -63,7 +63,10 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
             for _ in 0..runs {
                 seed += 1;
                 engine.start_profile(apart);
-                engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
+                engine.step(
+                    &mut params,
+                    &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed },
+                )?;
                 let times = engine.profile().ok_or_else(|| Failure::failed("the profile is empty"))?;
                 if apart {
                     steps.apart.push(times);

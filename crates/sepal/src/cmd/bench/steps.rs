@@ -39,9 +39,8 @@ impl Steps {
         let Self { as_run, apart, update, average } = self;
         let Some(units) = as_run.first().map(|step| &step.units) else { return (Vec::new(), Vec::new()) };
         let macs = by_unit(units, nodes);
-        let median = |steps: &[StepTime], of: &dyn Fn(&StepTime) -> Duration| {
-            Stats::new(steps.iter().map(of).collect()).median
-        };
+        let median =
+            |steps: &[StepTime], of: &dyn Fn(&StepTime) -> Duration| Stats::new(steps.iter().map(of).collect()).median;
         let mut rows = Vec::with_capacity(units.len() + 2);
         let (mut forward, mut norm, mut backward) = ((0.0, 0), 0.0, (0.0, 0));
         for (at, (unit, macs)) in units.iter().zip(macs).enumerate() {
