@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sepal_graph::{Activation, Conv2d, Flatten, Graph, Linear, Node, NodeId, Op, Weights};
 use sepal_kernels::Level;
-use sepal_kernels::pool::ThreadPool;
+use sepal_kernels::pool::{Serial, ThreadPool};
 use sepal_testing::{Case, Filler, Mode, Naive, cases, softmax_cross_entropy};
-use sepal_train::{Batch, Engine, EngineOptions, Error, Params};
+use sepal_train::{Batch, Engine, EngineOptions, Error, Mixed, Params};
 
 const BATCH: usize = 3;
 const CLASSES: usize = 5;
@@ -97,6 +97,43 @@ fn gradients_are_those_of_finite_differences() {
                 |naive: &Naive| softmax_cross_entropy(naive.run(&wide, BATCH, Mode::Train).output(), &labels, 0.1);
             check(&name, &params, &mut naive, &loss);
         }
+    }
+}
+
+#[test]
+fn two_labels_are_the_weighted_sum_of_their_losses() {
+    let case = cases().into_iter().find(|case| !case.inference_only).unwrap();
+    let graph = trainable(&case);
+    let weights = Weights::formula(&graph).unwrap();
+    let input = case.input(BATCH);
+    let (labels, others) = (Filler::new(3).labels(BATCH, CLASSES), Filler::new(8).labels(BATCH, CLASSES));
+    assert_ne!(labels, others);
+    let wide: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
+    let mut naive = Naive::new(&graph, &weights).unwrap();
+    let loss = |naive: &Naive| {
+        let pass = naive.run(&wide, BATCH, Mode::Train);
+        let of = |labels: &[u32]| softmax_cross_entropy(pass.output(), labels, 0.1);
+        0.75 * of(&labels) + 0.25 * of(&others)
+    };
+    let mut params = Params::new(&graph, &weights).unwrap();
+    let mut engine = Engine::new(&graph, &params, BATCH, Arc::new(Serial), EngineOptions::default()).unwrap();
+    let shares = vec![0.25; labels.len()];
+    let mixed = Mixed { labels: &others, shares: &shares };
+    let batch = Batch { images: &input, labels: &labels, mixed: Some(mixed), smoothing: 0.1, seed: 1 };
+    let output = engine.step(&mut params, &batch).unwrap();
+    let expected = loss(&naive);
+    assert!((output.loss - expected).abs() < 1e-4 * expected, "{} for {expected}", output.loss);
+    check("two labels", &params, &mut naive, &loss);
+
+    let wide = vec![CLASSES as u32; labels.len()];
+    for (mixed, words) in [
+        (Mixed { labels: &others[1..], ..mixed }, "others"),
+        (Mixed { shares: &shares[1..], ..mixed }, "shares"),
+        (Mixed { shares: &vec![1.5; labels.len()], ..mixed }, "1.5, must be from 0 to 1"),
+        (Mixed { labels: &wide, ..mixed }, "is no class"),
+    ] {
+        let error = engine.step(&mut params, &Batch { mixed: Some(mixed), ..batch }).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
     }
 }
 

@@ -8,15 +8,21 @@ use serde::Serialize;
 use super::{Trainer, loader, usable};
 use crate::error::{Error, Result};
 use crate::evaluate::workers;
+use crate::recipe::Recipe;
 
 /// Share of the smoothed loss that a step keeps.
 const SMOOTHING: f64 = 0.9;
 /// A smoothed loss of so many times the lowest has diverged.
-const DIVERGED: f64 = 4.0;
+const DIVERGED: f64 = 2.0;
 /// Steps before that counts: the first losses are those of chance.
 const SETTLED: usize = 10;
 /// Points of the curve on either side between which its slope is taken, as a share of all.
 const SLOPE: usize = 20;
+/// A loss that falls by no more than this share of the first one has not learnt.
+const LEARNT: f64 = 0.03;
+/// The rates that are tried, as shares of the optimizer's default, which suits many networks.
+const RANGE: [f64; 2] = [1e-3, 1e2];
+const STEPS: usize = 200;
 const MAX_STEPS: usize = 1_000_000;
 
 /// Which rates are tried.
@@ -28,13 +34,6 @@ pub struct FindLr {
     pub to: f64,
     /// Updates, at least 2. The rate rises by the same factor from each to the next.
     pub steps: usize,
-}
-
-impl Default for FindLr {
-    /// From 10⁻⁶ to 10 in a hundred steps.
-    fn default() -> Self {
-        Self { from: 1e-6, to: 10.0, steps: 100 }
-    }
 }
 
 /// A rate, and what the loss was before its update.
@@ -55,13 +54,21 @@ pub struct LrCurve {
     pub points: Vec<LrPoint>,
     /// Whether it did.
     pub diverged: bool,
-    /// The rate at which the smoothed loss fell most steeply; `None` where it fell nowhere.
+    /// The rate at which the smoothed loss fell most steeply on its way to the lowest; `None` where it hardly fell.
     pub suggestion: Option<f64>,
     /// The rate at which it was lowest: one to stay below.
     pub lowest: Option<f64>,
 }
 
 impl FindLr {
+    /// From a thousandth to a hundred times the default rate of the recipe's optimizer, in two hundred steps.
+    #[must_use]
+    pub fn around(recipe: &Recipe) -> Self {
+        let lr = Recipe { lr: None, ..recipe.clone() }.lr();
+        let [from, to] = RANGE.map(|share| share * lr);
+        Self { from, to, steps: STEPS }
+    }
+
     fn check(&self) -> Result<()> {
         let Self { from, to, steps } = *self;
         if !(from > 0.0 && from.is_finite()) {
@@ -87,8 +94,9 @@ impl LrCurve {
         // Rates rise evenly in their logarithm, so that the difference is the slope.
         let reach = (points.len() / SLOPE).max(1);
         let slope = |at: usize| points[at + reach].smoothed - points[at - reach].smoothed;
-        let inner = reach..points.len().saturating_sub(reach);
-        let steepest = inner.min_by(|&a, &b| slope(a).total_cmp(&slope(b))).filter(|&at| slope(at) < 0.0);
+        let fell = |at: usize| points[at].smoothed < (1.0 - LEARNT) * points[0].smoothed;
+        let end = at_lowest.filter(|&at| fell(at)).unwrap_or(0).min(points.len().saturating_sub(reach));
+        let steepest = (reach..end).min_by(|&a, &b| slope(a).total_cmp(&slope(b)));
         let rate = |at: usize| points[at].lr;
         Self { suggestion: steepest.map(rate), lowest: at_lowest.map(rate), diverged, points }
     }

@@ -97,7 +97,7 @@ fn a_named_recipe_under_many_options_and_a_rate_for_it() {
     let curve = find.json();
     assert_fields(&curve, &["network", "points", "diverged", "suggestion", "lowest"]);
     let points = curve["points"].as_array().unwrap();
-    assert!(points.len() > 10 && points[0]["lr"] == 1e-6, "{curve}");
+    assert!(points.len() > 10 && points[0]["lr"] == 5e-5, "{curve}");
     assert!(std::fs::read_to_string(other.path().join("rates.svg")).unwrap().contains("<svg"));
     assert!(!other.path().join("runs").exists());
 }

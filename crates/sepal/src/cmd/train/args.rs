@@ -81,7 +81,7 @@ pub(super) struct Fit {
     /// Momentum of sgd and rmsprop
     #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_negative_numbers = true)]
     pub(super) momentum: Option<f64>,
-    /// Try learning rates from 1e-6 to 10 on the run's first batches, suggest one, draw the curve if asked, and end
+    /// Try rising learning rates on the run's first batches, suggest one, draw the curve if asked, and end
     #[arg(long, value_name = "SVG", num_args = 0..=1, require_equals = true, conflicts_with_all = ["resume", "out"])]
     pub(super) find_lr: Option<Option<PathBuf>>,
     /// Largest norm of the gradient

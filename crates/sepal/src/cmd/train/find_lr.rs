@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, svg: Option<&Path>, out: Output) -> Result {
     let start::Prepared { model, data, recipe } = start::prepare(args)?;
     let options = TrainOptions { pool: args.machine.threads.pool()?, ..TrainOptions::default() };
     let trainer = Trainer::new(model, &data, &recipe, options)?;
-    let find = FindLr::default();
+    let find = FindLr::around(&recipe);
     let bar = Progress::run(find.steps, 0);
     let stop = interrupt::watch()?;
     let curve = trainer.find_lr(&find, &mut |done| bar.at(done as u64), &stop)?;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, svg: Option<&Path>, out: Output) -> Result {
             "\nsteepest descent at {lr:.2e}\ntry: {} train --lr {lr:.2e} with the same options",
             result::program()
         ))?,
-        None => out.text("\nthe loss fell at none of these rates")?,
+        None => out.text("\nthe loss hardly fell at any of these rates")?,
     }
     if let Some(svg) = svg {
         let picture = draw(&curve);

@@ -9,7 +9,7 @@ mod result;
 mod start;
 
 use sepal_report::bytes;
-use sepal_train::{TrainMemory, Trainer};
+use sepal_train::{Outcome, TrainMemory, Trainer};
 
 pub(crate) use args::Args;
 use display::Display;
@@ -39,6 +39,10 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     let outcome = trainer.run(&mut display, &stop);
     display.finish();
     let outcome = outcome?;
+    if let Some(stop) = trainer.recipe().early_stopping.filter(|_| ended_early(&trainer, &outcome)) {
+        let (done, all) = (outcome.epochs, trainer.recipe().epochs);
+        log(format!("ended after {done} of {all} epochs: no improvement in the last {}", stop.patience));
+    }
     let done = Done::new(&trainer, outcome, &data, &run, memory.total(), args)?;
     done.write_pictures(&run);
     done.show(out)?;
@@ -49,6 +53,11 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         return Err(Failure::interrupted());
     }
     Ok(())
+}
+
+/// Whether early stopping ended the run.
+fn ended_early(trainer: &Trainer, outcome: &Outcome) -> bool {
+    !outcome.stopped && outcome.epochs < trainer.recipe().epochs
 }
 
 fn describe_memory(memory: &TrainMemory) -> String {
