@@ -5,9 +5,11 @@
 //! network is, and nothing here fails: a picture of no data or of NaN is a picture that says so.
 
 pub mod number;
+mod spark;
 pub mod svg;
 mod table;
 
 pub use number::{bytes, duration, grouped, percent, short};
+pub use spark::sparkline;
 pub use svg::{Figure, LinePlot, Series, confusion_svg};
 pub use table::{Align, Table};

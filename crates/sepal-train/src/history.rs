@@ -32,6 +32,12 @@ pub struct EpochRow {
     pub lr: f64,
     /// Training pictures of the epoch that could not be read.
     pub skipped: u64,
+    /// Training pictures a second, validation left out; 0 in runs of versions that did not keep it.
+    #[serde(default)]
+    pub images_per_second: f64,
+    /// Share of the training time that steps waited for pictures, 0 to 1.
+    #[serde(default)]
+    pub waited: f64,
 }
 
 impl EpochRow {
@@ -55,6 +61,8 @@ impl EpochRow {
             loss: monitored.map(|m| m.loss),
             lr,
             skipped,
+            images_per_second: 0.0,
+            waited: 0.0,
         }
     }
 }
@@ -105,14 +113,18 @@ impl EarlyStopping {
 
 /// Writes the rows as CSV, with the column names that tools for such tables know.
 pub(crate) fn write_csv(rows: &[EpochRow], w: &mut dyn Write) -> io::Result<()> {
-    writeln!(w, "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho")?;
+    writeln!(
+        w,
+        "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho,\
+         train/accuracy_top1,images_per_second,waited"
+    )?;
     let cell = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
     for row in rows {
         let (top1, top5, loss, ortho) = (cell(row.top1), cell(row.top5), cell(row.loss), cell(row.ortho));
         writeln!(
             w,
-            "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e},{ortho}",
-            row.epoch, row.seconds, row.train_loss, row.lr
+            "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e},{ortho},{:.6},{:.1},{:.4}",
+            row.epoch, row.seconds, row.train_loss, row.lr, row.train_top1, row.images_per_second, row.waited
         )?;
     }
     Ok(())
@@ -135,13 +147,16 @@ mod tests {
             ortho: Some(0.25),
             lr: 0.1,
             skipped: 0,
+            images_per_second: 1234.56,
+            waited: 0.03125,
         };
         let mut text = Vec::new();
         let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, ortho: None, ..row };
         write_csv(&[row, bare], &mut text).unwrap();
-        let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho\n\
-                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1,0.250000\n\
-                        2,2.500,1.250000,,,,1.000000e-1,\n";
+        let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho,\
+                        train/accuracy_top1,images_per_second,waited\n\
+                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1,0.250000,0.500000,1234.6,0.0312\n\
+                        2,2.500,1.250000,,,,1.000000e-1,,0.500000,1234.6,0.0312\n";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 

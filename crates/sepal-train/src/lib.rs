@@ -24,7 +24,7 @@ pub use error::{Error, Result};
 pub use evaluate::{EvalOptions, evaluate};
 pub use history::{Best, EpochRow};
 pub use metric::{ClassMetrics, Confusion, Metrics, Running};
-pub use observer::{BatchReport, EpochReport, Observer, Start};
+pub use observer::{BatchReport, Callbacks, EpochReport, Observer, Start};
 pub use params::{Params, Slot};
 pub use preprocess::loader_form;
 pub use recipe::{
@@ -34,5 +34,5 @@ pub use recipe::{
 pub use run::RunFolder;
 pub use schedule::LearningRate;
 pub use sepal_kernels::loss::Mixed;
-pub use state::State;
+pub use state::{State, Summary};
 pub use trainer::{CheckpointEvery, FindLr, LrCurve, LrPoint, Outcome, TrainMemory, TrainOptions, Trainer};

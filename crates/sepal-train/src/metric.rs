@@ -80,6 +80,21 @@ pub struct Metrics {
     pub confusion: Option<Confusion>,
 }
 
+impl Metrics {
+    /// Mean of `figure` over the classes that have pictures, 0 if none has: each class counts alike, however rare.
+    #[must_use]
+    pub fn mean_of_classes(&self, figure: fn(&ClassMetrics) -> f64) -> f64 {
+        let present = self.classes.iter().filter(|class| class.images > 0);
+        present.clone().map(figure).sum::<f64>() / present.count().max(1) as f64
+    }
+
+    /// Mean F1 of the classes that have pictures (macro F1).
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
+        self.mean_of_classes(ClassMetrics::f1)
+    }
+}
+
 /// How a network does on one class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassMetrics {
@@ -247,12 +262,14 @@ mod tests {
             (1.0 + 2.0 * e.powi(-5)).ln(),
         ];
         assert!((metrics.loss - losses.iter().sum::<f64>() / 4.0).abs() < 1e-12);
-        let confusion = metrics.confusion.unwrap();
+        let confusion = metrics.confusion.as_ref().unwrap();
         assert_eq!(confusion.counts(), [1, 0, 0, 1, 0, 1, 0, 0, 1]);
         assert_eq!((confusion.count(1, 2), confusion.count(9, 0), confusion.classes()), (1, 0, 3));
         let [zero, one, two] = metrics.classes[..] else { panic!() };
         assert_eq!(zero, ClassMetrics { images: 1, correct: 1, predicted: 2 });
         assert_eq!(one, ClassMetrics { images: 2, correct: 0, predicted: 0 });
+        let (f1, recall) = (metrics.macro_f1(), metrics.mean_of_classes(ClassMetrics::accuracy));
+        assert!((f1 - (2.0 / 3.0 + 0.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12 && (recall - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!((two.accuracy(), two.precision(), zero.f1(), one.f1()), (1.0, 0.5, 2.0 / 3.0, 0.0));
     }
 
@@ -281,6 +298,7 @@ mod tests {
     fn nothing_measured_is_zero() {
         let metrics = Collector::new(2).finish(3);
         assert_eq!((metrics.loss, metrics.top1, metrics.images, metrics.skipped), (0.0, 0.0, 0, 3));
+        assert_eq!(metrics.macro_f1(), 0.0);
         assert_eq!(Running::default().loss(), 0.0);
     }
 

@@ -1,5 +1,6 @@
 //! Who watches a run.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use sepal_data::Skipped;
@@ -38,10 +39,81 @@ pub trait Observer {
     fn checkpoint(&mut self, file: &Path) {
         let _ = file;
     }
+
+    /// Whether the run is to end where it can be resumed. Asked after every batch and every epoch.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody.
 impl Observer for () {}
+
+/// Closures that are called in a run. One that returns [`ControlFlow::Break`] ends it where it can be resumed; the outcome
+/// then says that it was stopped.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// let mut losses = Vec::new();
+/// let mut callbacks = sepal_train::Callbacks::new()
+///     .on_batch(|batch| {
+///         losses.push(batch.loss);
+///         if batch.loss < 0.01 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+///     })
+///     .on_epoch(|epoch| {
+///         println!("{} {:?}", epoch.row.epoch, epoch.row.top1);
+///         ControlFlow::Continue(())
+///     });
+/// # let _: &mut dyn sepal_train::Observer = &mut callbacks;
+/// ```
+#[derive(Default)]
+pub struct Callbacks<'a> {
+    batch: Option<BatchCallback<'a>>,
+    epoch: Option<EpochCallback<'a>>,
+    stop: bool,
+}
+
+type BatchCallback<'a> = Box<dyn FnMut(&BatchReport<'_>) -> ControlFlow<()> + 'a>;
+type EpochCallback<'a> = Box<dyn FnMut(&EpochReport<'_>) -> ControlFlow<()> + 'a>;
+
+impl<'a> Callbacks<'a> {
+    /// None.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `callback` after every batch.
+    #[must_use]
+    pub fn on_batch(self, callback: impl FnMut(&BatchReport<'_>) -> ControlFlow<()> + 'a) -> Self {
+        Self { batch: Some(Box::new(callback)), ..self }
+    }
+
+    /// Calls `callback` after every epoch, when it is measured and its checkpoint written.
+    #[must_use]
+    pub fn on_epoch(self, callback: impl FnMut(&EpochReport<'_>) -> ControlFlow<()> + 'a) -> Self {
+        Self { epoch: Some(Box::new(callback)), ..self }
+    }
+}
+
+impl Observer for Callbacks<'_> {
+    fn start(&mut self, _: &Start) {
+        self.stop = false;
+    }
+
+    fn batch(&mut self, batch: &BatchReport<'_>) {
+        self.stop |= self.batch.as_mut().is_some_and(|callback| callback(batch).is_break());
+    }
+
+    fn epoch(&mut self, epoch: &EpochReport<'_>) {
+        self.stop |= self.epoch.as_mut().is_some_and(|callback| callback(epoch).is_break());
+    }
+
+    fn stops(&self) -> bool {
+        self.stop
+    }
+}
 
 /// Where a run starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

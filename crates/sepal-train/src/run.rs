@@ -102,6 +102,13 @@ impl RunFolder {
         }
     }
 
+    /// Whether a process is at the run in the folder `path`. Where the file system has no locks nobody seems to be.
+    #[must_use]
+    pub fn is_in_use(path: &Path) -> bool {
+        let held = File::open(path.join(RECIPE)).map(|file| file.try_lock_shared());
+        matches!(held, Ok(Err(TryLockError::WouldBlock)))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -188,10 +195,12 @@ mod tests {
         let text = RunFolder::open(run.path()).unwrap_err().to_string();
         assert!(text.contains("no training state") && text.contains("state.safetensors"), "{text}");
         fs::write(run.state(), "").unwrap();
+        assert!(RunFolder::is_in_use(run.path()));
         let text = RunFolder::open(run.path()).unwrap_err().to_string();
         assert!(text.contains("another process"), "{text}");
         let path = run.path().to_owned();
         drop(run);
+        assert!(!RunFolder::is_in_use(&path));
         RunFolder::open(&path).unwrap();
     }
 }

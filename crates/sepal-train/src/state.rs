@@ -16,6 +16,7 @@ use crate::optim::{Ema, Optim};
 use crate::params::{Params, Slot};
 use crate::recipe::{FieldDiff, Recipe};
 use crate::run::state_file;
+use crate::trainer::is_over;
 
 const VERSION: &str = "sepal.state";
 const RECIPE: &str = "sepal.recipe";
@@ -56,6 +57,74 @@ pub(crate) struct Progress {
     pub(crate) pictures: [usize; 3],
 }
 
+/// What a run is and how far, without its weights.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The run's recipe, resolved.
+    pub recipe: Recipe,
+    /// The network.
+    pub graph: Graph,
+    /// Complete epochs' figures.
+    pub history: Vec<EpochRow>,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+    /// Seconds spent, interruptions left out.
+    pub seconds: f64,
+    /// Whether nothing is left to train.
+    pub finished: bool,
+}
+
+impl Summary {
+    /// Reads what the state in the run folder `run` says, its tensors left where they are.
+    ///
+    /// # Errors
+    /// As [`State::read`].
+    pub fn read(run: &Path) -> Result<Self> {
+        let file = state_file(run);
+        if !file.is_file() {
+            return Err(Error::NoState { run: run.to_owned(), file });
+        }
+        let Checked { recipe, graph, progress, .. } = Checked::new(&tensors::read_metadata(&file)?, &file)?;
+        let finished = is_over(&recipe, &progress);
+        let Progress { history, best, seconds, .. } = progress;
+        Ok(Self { recipe, graph, history, best, seconds, finished })
+    }
+}
+
+/// The strings of a state's file, understood.
+struct Checked {
+    recipe: Recipe,
+    graph: Graph,
+    meta: Meta,
+    progress: Progress,
+}
+
+impl Checked {
+    fn new(metadata: &BTreeMap<String, String>, file: &Path) -> Result<Self> {
+        let text =
+            |key: &str| metadata.get(key).ok_or_else(|| damaged(file, format!("'{key}' is missing from its metadata")));
+        let found = text(VERSION)?;
+        if found != LAYOUT {
+            return Err(damaged(file, format!("its layout is version '{found}', this program reads {LAYOUT}")));
+        }
+        let recipe = Recipe::from_toml(text(RECIPE)?, &format!("{} ({RECIPE})", file.display()))?;
+        let graph = json(text(GRAPH)?, GRAPH, file)?;
+        let meta: Meta = json(text(META)?, META, file)?;
+        let progress: Progress = json(text(PROGRESS)?, PROGRESS, file)?;
+        meta.check(&graph)?;
+        if progress.epoch > recipe.epochs || progress.history.len() != progress.epoch {
+            let problem = format!(
+                "{} epochs are done and {} recorded of {}",
+                progress.epoch,
+                progress.history.len(),
+                recipe.epochs
+            );
+            return Err(damaged(file, problem));
+        }
+        Ok(Self { recipe, graph, meta, progress })
+    }
+}
+
 /// A training state as its file has it.
 #[derive(Debug)]
 pub struct State {
@@ -82,27 +151,7 @@ impl State {
             return Err(Error::NoState { run: run.to_owned(), file });
         }
         let Contents { metadata, tensors } = tensors::read(&file)?;
-        let text = |key: &str| {
-            metadata.get(key).ok_or_else(|| damaged(&file, format!("'{key}' is missing from its metadata")))
-        };
-        let found = text(VERSION)?;
-        if found != LAYOUT {
-            return Err(damaged(&file, format!("its layout is version '{found}', this program reads {LAYOUT}")));
-        }
-        let recipe = Recipe::from_toml(text(RECIPE)?, &format!("{} ({RECIPE})", file.display()))?;
-        let graph = json(text(GRAPH)?, GRAPH, &file)?;
-        let meta: Meta = json(text(META)?, META, &file)?;
-        let progress: Progress = json(text(PROGRESS)?, PROGRESS, &file)?;
-        meta.check(&graph)?;
-        if progress.epoch > recipe.epochs || progress.history.len() != progress.epoch {
-            let problem = format!(
-                "{} epochs are done and {} recorded of {}",
-                progress.epoch,
-                progress.history.len(),
-                recipe.epochs
-            );
-            return Err(damaged(&file, problem));
-        }
+        let Checked { recipe, graph, meta, progress } = Checked::new(&metadata, &file)?;
         Ok(Self { recipe, graph, meta, progress, run: run.to_owned(), tensors })
     }
 

@@ -45,7 +45,7 @@ fn every_one_trains_its_network() {
         }
         let model = Model::new(graph, weights, Meta::default()).unwrap();
         let before = model.weights.clone();
-        let mut trainer = Trainer::new(model, &data, &recipe, TrainOptions::default())
+        let mut trainer = Trainer::with_options(model, &data, &recipe, TrainOptions::default())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let outcome = trainer.run(&mut (), &AtomicBool::new(false)).unwrap();
         assert!(outcome.history[0].train_loss.is_finite(), "{name}");

@@ -41,7 +41,7 @@ impl Observer for Stopper<'_> {
 /// A trainer of a new run in `folder`.
 fn start(folder: &Path, recipe: &Recipe, data: &Splits, threads: usize, checkpoint: CheckpointEvery) -> Trainer {
     let run = RunFolder::create(folder, recipe).unwrap();
-    Trainer::new(model(recipe), data, recipe, options(Some(run), threads, checkpoint)).unwrap()
+    Trainer::with_options(model(recipe), data, recipe, options(Some(run), threads, checkpoint)).unwrap()
 }
 
 /// The bytes of a file.

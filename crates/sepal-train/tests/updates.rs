@@ -47,7 +47,7 @@ fn three_batches_an_update_are_one_of_three_times_the_size() {
     };
     let train = |recipe: &Recipe| {
         let mut norms = Norms::default();
-        let mut trainer = Trainer::new(plain(recipe), &data, recipe, TrainOptions::default()).unwrap();
+        let mut trainer = Trainer::with_options(plain(recipe), &data, recipe, TrainOptions::default()).unwrap();
         let memory = trainer.memory();
         trainer.run(&mut norms, &AtomicBool::new(false)).unwrap();
         (trainer.model().unwrap().weights, norms.0, memory.gradients)
@@ -75,7 +75,7 @@ fn the_last_update_of_an_epoch_takes_what_is_there() {
     let data = data(Colours::new(45), None, None);
     let recipe = Recipe { accumulate: 4, clip_grad: Some(1.0), epochs: 2, ..recipe() };
     let mut norms = Norms::default();
-    let mut trainer = Trainer::new(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
+    let mut trainer = Trainer::with_options(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
     trainer.run(&mut norms, &AtomicBool::new(false)).unwrap();
     assert_eq!(norms.0, [false, false, false, true, false, true].repeat(2));
 }
@@ -87,7 +87,7 @@ fn the_rate_finder_passes_a_rate_that_learns_and_one_that_does_not() {
     let find = FindLr { from: 1e-5, to: 1e4, steps: 90 };
     let test = |threads| {
         let options = options(None, threads, CheckpointEvery::Epoch);
-        let trainer = Trainer::new(model(&recipe), &data, &recipe, options).unwrap();
+        let trainer = Trainer::with_options(model(&recipe), &data, &recipe, options).unwrap();
         let mut done = 0;
         let curve = trainer.find_lr(&find, &mut |step| done = step, &AtomicBool::new(false)).unwrap();
         assert_eq!(curve.points.len(), done);
@@ -104,7 +104,7 @@ fn the_rate_finder_passes_a_rate_that_learns_and_one_that_does_not() {
         (FindLr { to: 1e-6, ..find }, "find_lr.to is"),
         (FindLr { steps: 1, ..find }, "find_lr.steps is 1"),
     ] {
-        let trainer = Trainer::new(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
+        let trainer = Trainer::with_options(model(&recipe), &data, &recipe, TrainOptions::default()).unwrap();
         let error = trainer.find_lr(&find, &mut |_| {}, &AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -116,7 +116,7 @@ fn a_group_learns_at_a_rate_of_its_own() {
     let group = ParamGroup { paths: vec!["pointwise.*".into()], lr_factor: 1e-9, weight_decay: None };
     let recipe = Recipe { groups: vec![group], ema_decay: 0.0, ..recipe() };
     let before = model(&recipe);
-    let mut trainer = Trainer::new(before.clone(), &data, &recipe, TrainOptions::default()).unwrap();
+    let mut trainer = Trainer::with_options(before.clone(), &data, &recipe, TrainOptions::default()).unwrap();
     trainer.run(&mut (), &AtomicBool::new(false)).unwrap();
     let after = trainer.model().unwrap();
     let moved = |path: &str| {
@@ -135,7 +135,7 @@ fn a_run_that_no_longer_improves_ends_and_is_finished() {
     let sets = || data(Colours::new(45), Some(9), Some(9));
     let run = RunFolder::create(&folder, &recipe).unwrap();
     let mut trainer =
-        Trainer::new(model(&recipe), &sets(), &recipe, options(Some(run), 1, CheckpointEvery::Epoch)).unwrap();
+        Trainer::with_options(model(&recipe), &sets(), &recipe, options(Some(run), 1, CheckpointEvery::Epoch)).unwrap();
     let outcome = trainer.run(&mut (), &AtomicBool::new(false)).unwrap();
     drop(trainer);
     // The first is the best so far, the two after it are no better.
@@ -145,6 +145,6 @@ fn a_run_that_no_longer_improves_ends_and_is_finished() {
     assert!(matches!(error, Error::Finished { epochs: 3, .. }), "{error}");
 
     let without = data(Colours::new(45), None, Some(9));
-    let error = Trainer::new(model(&recipe), &without, &recipe, TrainOptions::default()).err().unwrap();
+    let error = Trainer::with_options(model(&recipe), &without, &recipe, TrainOptions::default()).err().unwrap();
     assert!(error.to_string().contains("val_split"), "{error}");
 }

@@ -70,6 +70,37 @@
 //! # }
 //! ```
 
+//!
+//! A model trained on the sample that ships with Sepal. Closures see every batch and epoch, and may end the run:
+//!
+//! ```
+//! use std::ops::ControlFlow::{Break, Continue};
+//!
+//! use sepal::{Callbacks, Meta, Model, Recipe, Spec, Trainer, Weights};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let data = sepal::data::sample()?;
+//! let recipe = Recipe { epochs: 1, ..Recipe::small_pictures() };
+//! let spec: Spec = "mobilenet_v1:width=0.25,stem=cifar".parse()?;
+//! let graph = sepal::zoo::build(&spec, Some([recipe.size; 2]), data.classes.len())?;
+//! let weights = Weights::init(&graph, recipe.seed)?;
+//! let mut trainer = Trainer::new(Model::new(graph, weights, Meta::default())?, &data, &recipe)?;
+//! let mut losses = Vec::new();
+//! let outcome = trainer.fit(&mut Callbacks::new().on_batch(|batch| {
+//!     losses.push(batch.loss);
+//!     if batch.step < 20 { Continue(()) } else { Break(()) } // enough for an example
+//! }))?;
+//! # assert!(outcome.stopped);
+//! println!("loss {} → {}, a model of {:?}", losses[0], losses[19], trainer.model()?.meta.classes);
+//! # assert!(losses[19] < losses[0], "{losses:?}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `trainer.fit(&mut ())` trains to the end. [`Trainer::with_options`](train::Trainer::with_options) takes workers and a run
+//! folder, too, with checkpoints from which [`Trainer::resume`](train::Trainer::resume) goes on;
+//! [`train::evaluate`] measures a model.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +116,7 @@ pub use sepal_zoo as zoo;
 pub use sepal_formats::open;
 pub use sepal_graph::{Builder, Graph, Meta, Model, Shape, Tensor, Weights};
 pub use sepal_runtime::{CompileOptions, Plan, Session, compile, session};
-pub use sepal_train::Recipe;
+pub use sepal_train::{Callbacks, Recipe, Trainer};
 pub use sepal_zoo::Spec;
 
 /// From a file to a plan, as methods of [`Model`].

@@ -11,6 +11,7 @@ mod noise;
 mod output;
 mod pictures;
 mod progress;
+mod scores;
 mod target;
 mod threads;
 

@@ -56,6 +56,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Contents> {
     read_source(&mut Source::open(path.as_ref())?)
 }
 
+/// The strings beside the tensors of the file at `path`; the tensors are not read.
+///
+/// # Errors
+/// As [`read`], of the header.
+pub fn read_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
+    Ok(header(&mut Source::open(path.as_ref())?)?.metadata)
+}
+
 /// Reads from memory; `name` stands for the file in errors.
 ///
 /// # Errors

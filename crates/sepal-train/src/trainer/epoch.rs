@@ -40,8 +40,9 @@ impl Trainer {
             self.step(&batch, wait, observer)?;
             loader.recycle(batch);
             if self.progress.batch < self.batches {
-                if stop.load(Ordering::SeqCst) {
+                if stop.load(Ordering::SeqCst) || observer.stops() {
                     self.clock.training += begin.elapsed();
+                    self.clock.waited += waited;
                     return Ok(false);
                 }
                 if self.state_is_due() {
@@ -55,10 +56,11 @@ impl Trainer {
         }
         let trained = begin.elapsed();
         self.clock.training += trained;
+        self.clock.waited += waited;
         let rate = (self.clock.images - images_before) as f64 / trained.as_secs_f64().max(1e-9);
         let share = waited.as_secs_f64() / trained.as_secs_f64().max(1e-9);
         self.close_epoch(observer, rate, share)?;
-        Ok(!stop.load(Ordering::SeqCst) || is_over(&self.recipe, &self.progress))
+        Ok(!(stop.load(Ordering::SeqCst) || observer.stops()) || is_over(&self.recipe, &self.progress))
     }
 
     /// One batch: gradient, update where it is due, figures.
@@ -151,7 +153,12 @@ impl Trainer {
         let progress = &mut self.progress;
         progress.seconds = self.clock.start.map_or(0.0, |(start, before)| before + start.elapsed().as_secs_f64());
         let (seconds, skipped) = (progress.seconds, progress.skipped);
-        let row = EpochRow::new(epoch, seconds, &progress.running, self.ortho.is_some(), metrics.as_ref(), lr, skipped);
+        let ortho = self.ortho.is_some();
+        let row = EpochRow {
+            images_per_second: rate,
+            waited,
+            ..EpochRow::new(epoch, seconds, &progress.running, ortho, metrics.as_ref(), lr, skipped)
+        };
         progress.history.push(row);
         progress.epoch = epoch;
         progress.batch = 0;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sepal_formats::native;
+use sepal_graph::Model;
 
 use super::epoch::Reported;
 use super::{Outcome, Trainer};
@@ -24,17 +25,27 @@ impl Trainer {
         let metrics = match self.measured.take() {
             Some((measured, metrics)) if monitored && measured == epoch => metrics,
             _ => {
-                let model = match (&self.best, &self.options.run) {
-                    (Some(best), _) => best.clone(),
-                    (None, Some(run)) => native::read(run.best())?,
-                    (None, None) => self.model()?,
-                };
+                let model = self.best_model()?;
                 let mut watch = Reported { trainer: self, observer };
                 evaluate(&model, &set, &watch.pool(), &watch.trainer.eval_options(), &mut watch)?
             }
         };
         self.progress.seconds = self.seconds();
         Ok(self.outcome(false, Some((name, metrics))))
+    }
+
+    /// The network with the weights of the epoch that was best on the validation set; after a run without one, those it
+    /// ended with. Before the first epoch is over, the present ones.
+    ///
+    /// # Errors
+    /// [`Error::Graph`](crate::Error::Graph) if a weight is not finite, [`Error::Format`](crate::Error::Format) if the run
+    /// folder's model cannot be read.
+    pub fn best_model(&self) -> Result<Model> {
+        match (&self.best, &self.options.run) {
+            (Some(best), _) => Ok(best.clone()),
+            (None, Some(run)) if run.best().is_file() => Ok(native::read(run.best())?),
+            (None, _) => self.model(),
+        }
     }
 
     /// After a stop: leaves a model and a state behind.
@@ -56,6 +67,7 @@ impl Trainer {
             stopped,
             seconds: self.progress.seconds,
             images_per_second: self.clock.images as f64 / self.clock.training.as_secs_f64().max(1e-9),
+            waited: self.clock.waited.as_secs_f64() / self.clock.training.as_secs_f64().max(1e-9),
             set,
             metrics,
             best: self.progress.best,

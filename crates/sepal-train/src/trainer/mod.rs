@@ -111,6 +111,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Training pictures a second since this process started training, validation left out.
     pub images_per_second: f64,
+    /// Share of that time that steps waited for pictures, 0 to 1.
+    pub waited: f64,
     /// The set of `metrics`: `test`, else `val`; `None` if there is neither or the run was stopped.
     pub set: Option<&'static str>,
     /// How the best weights (the last ones where there is no validation set to choose by) do on that set.
@@ -164,15 +166,25 @@ struct Clock {
     last_state: Option<Instant>,
     images: u64,
     training: Duration,
+    /// Of it, for pictures.
+    waited: Duration,
 }
 
 impl Trainer {
+    /// A new run from the weights of `model`, on the calling thread and in memory; see [`Trainer::with_options`].
+    ///
+    /// # Errors
+    /// As [`Trainer::with_options`].
+    pub fn new(model: Model, data: &Splits, recipe: &Recipe) -> Result<Self> {
+        Self::with_options(model, data, recipe, TrainOptions::default())
+    }
+
     /// A new run from the weights of `model`. Class names and preprocessing come from data and recipe.
     ///
     /// # Errors
     /// [`Error::Recipe`], [`Error::Glob`]; [`Error::Mismatch`] if network, recipe and data do not fit each other;
     /// [`Error::Data`] if no batch can be made or no picture be read; what the engine refuses.
-    pub fn new(model: Model, data: &Splits, recipe: &Recipe, options: TrainOptions) -> Result<Self> {
+    pub fn with_options(model: Model, data: &Splits, recipe: &Recipe, options: TrainOptions) -> Result<Self> {
         recipe.check()?;
         let mut meta = model.meta;
         meta.classes = data.classes.clone();
@@ -183,7 +195,7 @@ impl Trainer {
     /// The run that `state` was written by, as if it had never been interrupted.
     ///
     /// # Errors
-    /// [`Error::Finished`], [`Error::DataMismatch`], [`Error::State`], and those of [`Trainer::new`].
+    /// [`Error::Finished`], [`Error::DataMismatch`], [`Error::State`], and those of [`Trainer::with_options`].
     pub fn resume(mut state: State, data: &Splits, options: TrainOptions) -> Result<Self> {
         let recipe = state.recipe.clone();
         if is_over(&recipe, &state.progress) {
@@ -259,7 +271,15 @@ impl Trainer {
         })
     }
 
-    /// Trains to the end of the recipe, or until `stop` is set: then the batch under way is finished
+    /// Trains to the end of the recipe, or until `observer` stops it; see [`Trainer::run`].
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn fit(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.run(observer, &AtomicBool::new(false))
+    }
+
+    /// Trains to the end of the recipe, or until `stop` is set or [`Observer::stops`] says so: then the batch under way is finished
     /// and a checkpoint written, from which the run can be resumed.
     ///
     /// # Errors
@@ -356,7 +376,7 @@ impl Trainer {
 }
 
 /// Whether nothing is left to train.
-fn is_over(recipe: &Recipe, progress: &Progress) -> bool {
+pub(crate) fn is_over(recipe: &Recipe, progress: &Progress) -> bool {
     progress.epoch >= recipe.epochs || recipe.early_stopping.is_some_and(|stop| stop.is_over(&progress.history))
 }
 

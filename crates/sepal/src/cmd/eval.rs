@@ -6,18 +6,19 @@ use std::time::Instant;
 use sepal_data::{Dataset, EvalSet, OpenOptions, SAMPLE_CLASSES, Skipped};
 use sepal_formats::atomic;
 use sepal_graph::Model;
-use sepal_report::{Table, confusion_svg, grouped, percent};
-use sepal_train::{EvalOptions, Metrics, Observer, evaluate};
+use sepal_report::{grouped, percent};
+use sepal_train::{EvalOptions, Observer, evaluate};
 use serde::Serialize;
 
 use crate::args;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, log};
 use crate::progress::Progress;
+use crate::scores::Scores;
 use crate::target::{ModelFile, expect_classifier};
 use crate::threads::Threads;
 
-/// Measure a model on labelled pictures: accuracy, loss, a row for each class, confusion matrix
+/// Measure a model on labelled pictures: accuracy, loss, precision, recall and F1 of each class, confusion matrix
 ///
 /// Pictures are prepared exactly as in training. Of a data set with several sets the test set is measured, else the
 /// validation set, else all. Its classes are mapped to the model's by name.
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     /// Stop at the first picture that cannot be read instead of skipping it
     #[arg(long)]
     strict: bool,
-    /// Folder to write confusion_matrix.svg and metrics.json to
+    /// Folder to write confusion_matrix.svg, confusion.csv, classes.csv and metrics.json to
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -66,19 +67,8 @@ struct Report<'a> {
     set: &'a str,
     seconds: f64,
     images_per_second: f64,
-    classes: Vec<Class<'a>>,
-    /// A row for each true class, a column for each predicted one.
-    confusion: Option<Vec<&'a [u64]>>,
-}
-
-#[derive(Serialize)]
-struct Class<'a> {
-    name: &'a str,
-    images: u64,
-    correct: u64,
-    accuracy: f64,
-    precision: f64,
-    f1: f64,
+    #[serde(flatten)]
+    scores: Scores,
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
@@ -110,13 +100,15 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         set: set.name,
         seconds,
         images_per_second: metrics.images as f64 / seconds.max(1e-9),
-        classes: classes(&names, &metrics),
-        confusion: metrics.confusion.as_ref().map(|c| c.counts().chunks(c.classes().max(1)).collect()),
+        scores: Scores::new(&names, &metrics),
     };
     show(&report, out)?;
     if let Some(folder) = &args.out {
-        write(folder, &names, &metrics, &report)?;
-        out.text(format!("\nwrote confusion_matrix.svg and metrics.json to {}", folder.display()))?;
+        write(folder, &report)?;
+        out.text(format!(
+            "\nwrote confusion_matrix.svg, confusion.csv, classes.csv and metrics.json to {}",
+            folder.display()
+        ))?;
     }
     Ok(out.result(&report)?)
 }
@@ -145,26 +137,10 @@ fn names(model: &Model, dataset: &dyn Dataset) -> Vec<String> {
     }
 }
 
-fn classes<'a>(names: &'a [String], metrics: &Metrics) -> Vec<Class<'a>> {
-    let class = |(name, class): (&'a String, &sepal_train::ClassMetrics)| Class {
-        name,
-        images: class.images,
-        correct: class.correct,
-        accuracy: class.accuracy(),
-        precision: class.precision(),
-        f1: class.f1(),
-    };
-    names.iter().zip(&metrics.classes).map(class).collect()
-}
-
 fn show(report: &Report<'_>, out: Output) -> Result {
-    let mut table = Table::new().left("class").right("images").right("accuracy").right("precision").right("F1");
-    for class in &report.classes {
-        let shares = [class.accuracy, class.precision, class.f1].map(|share| format!("{share:.4}"));
-        table.row([class.name.to_owned(), grouped(class.images)].into_iter().chain(shares));
-    }
     out.text(format!(
-        "{table}\n\ntop-1 {:.4} ({}), top-5 {:.4}, loss {:.4} on {} {} pictures in {:.1} s ({:.0} images/s)",
+        "{}\n\ntop-1 {:.4} ({}), top-5 {:.4}, loss {:.4} on {} {} pictures in {:.1} s ({:.0} images/s)",
+        report.scores.table(),
         report.top1,
         percent(report.top1),
         report.top5,
@@ -177,12 +153,9 @@ fn show(report: &Report<'_>, out: Output) -> Result {
     Ok(())
 }
 
-fn write(folder: &Path, names: &[String], metrics: &Metrics, report: &Report<'_>) -> Result {
+fn write(folder: &Path, report: &Report<'_>) -> Result {
     std::fs::create_dir_all(folder).map_err(|error| Failure::from(error).context(folder.display()))?;
-    if let Some(confusion) = &metrics.confusion {
-        let svg = confusion_svg(names, confusion.counts());
-        atomic::write(folder.join("confusion_matrix.svg"), |w| w.write_all(svg.as_bytes()))?;
-    }
+    report.scores.write(folder)?;
     atomic::write(folder.join("metrics.json"), |w| Ok(serde_json::to_writer_pretty(w, report)?))?;
     Ok(())
 }

@@ -12,5 +12,6 @@ pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -7,6 +7,7 @@ mod bench;
 mod convert;
 mod end_to_end;
 mod listings;
+mod runs;
 mod support;
 #[cfg(unix)]
 mod unix;

@@ -78,6 +78,32 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
 }
 
 #[test]
+fn a_killed_run_ends_with_the_same_bits_on_other_threads() {
+    let (dir, photos) = (TempDir::new().unwrap(), photos());
+    let (out, whole) = (dir.path().join("run"), dir.path().join("whole"));
+    let words = |out: &Path| {
+        let mut words = train(out, photos.path());
+        words.splice(1..1, ["--checkpoint-every".to_owned(), "1".to_owned()]);
+        words
+    };
+    let mut child = command().args(words(&out)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.by_ref().any(|line| line.contains("\"event\":\"epoch\"")));
+    // With a state after every step, most moments are in the middle of an epoch.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "it was killed");
+    let epochs = sepal("runs --json", &[&out]).ok().json()["runs"][0].clone();
+    assert_eq!(epochs["state"], "stopped", "{epochs}");
+
+    let resume = format!("train --resume {} --threads 2 --progress none --json", out.display());
+    assert_eq!(sepal(&resume, &[]).ok().json()["epochs"], EPOCHS);
+    assert!(command().args(words(&whole)).output().unwrap().status.success());
+    let last = |run: &Path| sepal::open(run.join("weights/last.safetensors")).unwrap().weights;
+    assert!(last(&out) == last(&whole));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child =
         command().arg("summary").arg("mobilenet_v1").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

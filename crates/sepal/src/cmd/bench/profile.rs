@@ -111,7 +111,8 @@ pub(super) fn table(layers: &[Layer]) -> Table {
         let of = |text: String| if layer.macs == 0 { String::new() } else { text };
         let mut cells = vec![name.to_owned(), kind.to_owned()];
         if passes {
-            cells.extend(layer.passes.as_ref().map(Passes::cells).unwrap_or_default());
+            let none = || vec![String::new(); Passes::HEAD.len()];
+            cells.extend(layer.passes.as_ref().map_or_else(none, Passes::cells));
         }
         cells.extend([
             format!("{:.3}", layer.ms),

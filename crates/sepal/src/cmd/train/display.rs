@@ -4,17 +4,21 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sepal_data::Skipped;
-use sepal_report::{duration, percent};
+use sepal_report::{bytes, duration, percent, sparkline};
 use sepal_train::{BatchReport, EpochReport, EpochRow, Observer, Start};
 use serde::Serialize;
 
 use super::args::Show;
 use super::result::write_curves;
+use crate::memory;
 use crate::output::log;
 use crate::progress::Progress;
 
 /// Waiting for pictures longer than this share of the time is worth a word.
 const WAITED: f64 = 0.15;
+
+/// Epochs in the curves beside the bar.
+const CURVE: usize = 12;
 
 /// Watches a run.
 pub(super) struct Display {
@@ -24,6 +28,11 @@ pub(super) struct Display {
     started: Instant,
     /// Pictures trained on since then.
     images: usize,
+    /// Seconds since then that steps waited for pictures.
+    waited: f64,
+    /// Losses, each the mean of the epoch so far, for the curve beside the bar.
+    losses: Vec<f64>,
+    accuracies: Vec<f64>,
     epoch: String,
     told_waiting: bool,
 }
@@ -41,6 +50,9 @@ impl Display {
             bar: None,
             started: Instant::now(),
             images: 0,
+            waited: 0.0,
+            losses: Vec::new(),
+            accuracies: Vec::new(),
             epoch: String::new(),
             told_waiting: false,
         }
@@ -112,15 +124,24 @@ impl Observer for Display {
     fn batch(&mut self, batch: &BatchReport<'_>) {
         self.images += batch.images;
         let Some(bar) = &self.bar else { return };
-        let rate = self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.waited += batch.waited;
+        let elapsed = self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = self.images as f64 / elapsed;
         self.epoch = format!("epoch {}/{}", batch.epoch, batch.epochs);
         bar.at(batch.step);
         let running = batch.running;
+        let curve = |past: &[f64], now| {
+            let from = past.len().saturating_sub(CURVE - 1);
+            sparkline(past[from..].iter().copied().chain([now]))
+        };
+        let (loss, accuracy) = (running.loss(), running.accuracy());
+        let memory = memory::peak().map_or(String::new(), |peak| format!("  {}", bytes(peak)));
         bar.message(format!(
-            "{}  loss {:.3}  acc {:.3}  {rate:.0} images/s",
+            "{}  loss {} {loss:.3}  acc {} {accuracy:.3}  {rate:.0} images/s  waiting {:.0} %{memory}",
             self.epoch,
-            running.loss(),
-            running.accuracy()
+            curve(&self.losses, loss),
+            curve(&self.accuracies, accuracy),
+            100.0 * self.waited / elapsed,
         ));
     }
 
@@ -139,6 +160,8 @@ impl Observer for Display {
     fn epoch(&mut self, epoch: &EpochReport<'_>) {
         let EpochReport { row, history, epochs, set, best, images_per_second, waited, .. } = *epoch;
         self.event(&Event::Epoch { row, epochs, set, best, images_per_second, waited });
+        self.losses.push(row.train_loss);
+        self.accuracies.push(row.train_top1);
         let left = match epochs.saturating_sub(row.epoch) {
             0 => String::new(),
             n => format!(
@@ -151,9 +174,10 @@ impl Observer for Display {
             (Some(set), Some(top1)) => format!("  {set} {top1:.4}{}", if best { " best" } else { "" }),
             _ => String::new(),
         };
+        let wait = if waited >= 0.01 { format!("  {:.0} % waiting", 100.0 * waited) } else { String::new() };
         let ortho = row.ortho.map_or(String::new(), |ortho| format!("  ortho {ortho:.4}"));
         self.line(&format!(
-            "epoch {:>digits$}/{epochs}  loss {:.4}{ortho}  train {:.4}{measured}  {images_per_second:.0} images/s{left}",
+            "epoch {:>digits$}/{epochs}  loss {:.4}{ortho}  train {:.4}{measured}  {images_per_second:.0} images/s{wait}{left}",
             row.epoch, row.train_loss, row.train_top1,
         ));
         if waited > WAITED && !self.told_waiting {

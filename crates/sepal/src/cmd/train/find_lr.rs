@@ -27,7 +27,7 @@ struct Report {
 pub(super) fn run(args: &Args, svg: Option<&Path>, out: Output) -> Result {
     let start::Prepared { model, data, recipe } = start::prepare(args)?;
     let options = TrainOptions { pool: args.machine.threads.pool()?, ..TrainOptions::default() };
-    let trainer = Trainer::new(model, &data, &recipe, options)?;
+    let trainer = Trainer::with_options(model, &data, &recipe, options)?;
     let find = FindLr::around(&recipe);
     let bar = Progress::run(find.steps, 0);
     let stop = interrupt::watch()?;

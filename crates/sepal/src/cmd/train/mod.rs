@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         log(format!("ended after {done} of {all} epochs: no improvement in the last {}", stop.patience));
     }
     let done = Done::new(&trainer, outcome, &data, &run, memory.total(), args)?;
-    done.write_pictures(&run);
+    done.write_scores(&run);
     done.show(out)?;
     out.result(&done.report)?;
     if done.report.stopped {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sepal_data::Splits;
 use sepal_formats::atomic;
-use sepal_report::{Figure, LinePlot, Series, confusion_svg, duration, grouped};
+use sepal_report::{Figure, LinePlot, Series, duration, grouped, percent};
 use sepal_train::{EpochRow, Metrics, Outcome, Trainer};
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::args::Args;
 use crate::cmd::predict::{Class, Predictor};
 use crate::failure::Result;
 use crate::output::{Output, log};
+use crate::scores::Scores;
 use crate::target::{model_file, open_model};
 
 /// The result as JSON.
@@ -34,10 +35,14 @@ pub(super) struct Report {
     best_epoch: Option<usize>,
     seconds: f64,
     images_per_second: f64,
+    /// Share of the training time that steps waited for pictures.
+    waited: f64,
     skipped: usize,
     memory_bytes: usize,
     threads: usize,
     example: Option<Example>,
+    #[serde(flatten)]
+    scores: Option<Scores>,
 }
 
 /// A picture and what the model says of it.
@@ -51,8 +56,6 @@ struct Example {
 /// A finished or interrupted run.
 pub(super) struct Done {
     pub(super) report: Report,
-    metrics: Option<Metrics>,
-    classes: Vec<String>,
 }
 
 impl Done {
@@ -64,7 +67,8 @@ impl Done {
         memory_bytes: usize,
         args: &Args,
     ) -> Result<Self> {
-        let Outcome { epochs, stopped, seconds, images_per_second, set, metrics, best, history, skipped, .. } = outcome;
+        let Outcome { epochs, stopped, seconds, images_per_second, waited, set, metrics, best, .. } = outcome;
+        let (history, skipped) = (outcome.history, outcome.skipped);
         let example = match stopped {
             true => None,
             false => example(data, run, args).unwrap_or_else(|failure| {
@@ -88,19 +92,20 @@ impl Done {
             best_epoch: best.map(|best| best.epoch),
             seconds,
             images_per_second,
+            waited,
             skipped,
             memory_bytes,
             threads: args.machine.threads.count(),
             example,
+            scores: metrics.as_ref().map(|metrics| Scores::new(&data.classes, metrics)),
         };
-        Ok(Self { report, metrics, classes: data.classes.clone() })
+        Ok(Self { report })
     }
 
-    /// The confusion matrix, beside the curves that were drawn after every epoch.
-    pub(super) fn write_pictures(&self, run: &Path) {
-        let Some(confusion) = self.metrics.as_ref().and_then(|metrics| metrics.confusion.as_ref()) else { return };
-        let svg = confusion_svg(&self.classes, confusion.counts());
-        if let Err(error) = atomic::write(run.join("confusion_matrix.svg"), |w| w.write_all(svg.as_bytes())) {
+    /// The confusion matrix and the classes' scores, beside the curves that were drawn after every epoch.
+    pub(super) fn write_scores(&self, run: &Path) {
+        let Some(scores) = &self.report.scores else { return };
+        if let Err(error) = scores.write(run) {
             log(format!("note: no confusion matrix: {error}"));
         }
     }
@@ -113,12 +118,17 @@ impl Done {
         {
             let images = grouped(images);
             let best = report.best_epoch.map_or(String::new(), |epoch| format!(", of epoch {epoch}"));
-            out.text(format!("{set} accuracy {top1:.4} (top-5 {top5:.4}) on {images} pictures{best}"))?;
+            let f1 = report.scores.as_ref().map_or(String::new(), |scores| format!(", macro F1 {:.4}", scores.mean.f1));
+            out.text(format!("{set} accuracy {top1:.4} (top-5 {top5:.4}{f1}) on {images} pictures{best}"))?;
         }
         if !report.stopped {
             out.text(format!(
-                "trained {} epochs in {took}, {:.0} images/s; {} in {}",
-                report.epochs, report.images_per_second, "metrics, curves and checkpoints", report.run
+                "trained {} epochs in {took}, {:.0} images/s, {} of the time waiting for pictures; metrics, curves and \
+                 checkpoints in {}",
+                report.epochs,
+                report.images_per_second,
+                percent(report.waited),
+                report.run
             ))?;
         }
         if report.skipped > 0 {

@@ -91,7 +91,7 @@ pub(super) fn new(args: &Args) -> Result<Started> {
         None => RunFolder::create_named(Path::new(RUNS), recipe.model.parse::<Spec>()?.network().name, &recipe)?,
     };
     let run = folder.path().to_owned();
-    let trainer = match Trainer::new(model, &data, &recipe, options(args, folder)?) {
+    let trainer = match Trainer::with_options(model, &data, &recipe, options(args, folder)?) {
         Ok(trainer) => trainer,
         Err(error) => {
             take_back(&run);
