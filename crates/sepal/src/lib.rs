@@ -80,7 +80,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let data = sepal::data::sample()?;
-//! let recipe = Recipe { epochs: 1, ..Recipe::small_pictures() };
+//! let recipe = Recipe { epochs: 1, warmup_epochs: 0.0, ..Recipe::small_pictures() };
 //! let spec: Spec = "mobilenet_v1:width=0.25,stem=cifar".parse()?;
 //! let graph = sepal::zoo::build(&spec, Some([recipe.size; 2]), data.classes.len())?;
 //! let weights = Weights::init(&graph, recipe.seed)?;
@@ -88,11 +88,11 @@
 //! let mut losses = Vec::new();
 //! let outcome = trainer.fit(&mut Callbacks::new().on_batch(|batch| {
 //!     losses.push(batch.loss);
-//!     if batch.step < 20 { Continue(()) } else { Break(()) } // enough for an example
+//!     if batch.step < 40 { Continue(()) } else { Break(()) } // enough for an example
 //! }))?;
 //! # assert!(outcome.stopped);
-//! println!("loss {} → {}, a model of {:?}", losses[0], losses[19], trainer.model()?.meta.classes);
-//! # assert!(losses[19] < losses[0], "{losses:?}");
+//! println!("loss {} → {}, a model of {:?}", losses[0], losses[39], trainer.model()?.meta.classes);
+//! # assert!(losses[39] < losses[0], "{losses:?}");
 //! # Ok(())
 //! # }
 //! ```

@@ -10,7 +10,7 @@ fn runs_are_listed_and_compared() {
     let (dir, photos) = (TempDir::new().unwrap(), photos());
     let train = format!("train --model {TINY} --size {SIZE} --epochs 2 --batch 8 --threads 1 --progress none --json");
     for (name, lr) in [("a", "0.05"), ("b", "0.1")] {
-        let words = format!("{train} --lr {lr} --out runs/{name} --");
+        let words = format!("{train} --lr {lr} --tensorboard --out runs/{name} --");
         let report = sepal_in(dir.path(), &words, &[photos.path()]).ok().json();
         assert_fields(&report, &["waited", "macro", "classes", "confusion"]);
         assert_eq!(report["confusion"].as_array().unwrap().len(), report["classes"].as_array().unwrap().len());
@@ -19,6 +19,8 @@ fn runs_are_listed_and_compared() {
         assert!(classes.starts_with("class,images,correct,precision,recall,f1\nblue,"), "{classes}");
         let confusion = std::fs::read_to_string(run.join("confusion.csv")).unwrap();
         assert!(confusion.starts_with("true/predicted,blue,red\nblue,"), "{confusion}");
+        let names = std::fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("events.out.tfevents.")).count(), 1);
         let results = std::fs::read_to_string(run.join("results.csv")).unwrap();
         assert!(results.lines().next().unwrap().ends_with(",images_per_second,waited") && results.lines().count() == 3);
         assert!(run.join("results.svg").is_file() && run.join("confusion_matrix.svg").is_file());
@@ -39,9 +41,10 @@ fn runs_are_listed_and_compared() {
     let text = sepal_in(dir.path(), "runs", &[]).ok().out;
     assert!(text.contains("runs/a") && text.contains("2/2") && text.contains("done"), "{text}");
 
-    let both = sepal_in(dir.path(), "runs runs/a runs/b -o both.svg --json", &[]).ok();
-    assert_eq!(both.json()["differences"], json!([{"field": "lr", "values": ["0.05", "0.1"]}]));
-    assert!(both.out.contains("best top-1") && both.out.contains("recipe"), "{}", both.out);
+    let both = sepal_in(dir.path(), "runs runs/a runs/b --json", &[]).ok().json();
+    assert_eq!(both["differences"], json!([{"field": "lr", "values": ["0.05", "0.1"]}]));
+    let both = sepal_in(dir.path(), "runs runs/a runs/b -o both.svg", &[]).ok().out;
+    assert!(both.contains("best top-1") && both.contains("recipe") && both.contains("0.05"), "{both}");
     let svg = std::fs::read_to_string(dir.path().join("both.svg")).unwrap();
     assert!(svg.contains("runs/a") && svg.contains("runs/b"));
     assert!(sepal_in(dir.path(), "runs runs/a runs/a", &[]).ok().out.contains("the recipes are the same"));

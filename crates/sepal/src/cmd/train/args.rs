@@ -195,6 +195,9 @@ pub(super) struct Machine {
     /// Steps between checkpoints within an epoch; one is written after each epoch anyway
     #[arg(long, value_name = "STEPS", env = "SEPAL_CHECKPOINT_EVERY", hide_env = true, value_parser = args::count)]
     pub(super) checkpoint_every: Option<usize>,
+    /// Write the figures of every epoch to an event file for TensorBoard, too, in the run folder
+    #[arg(long)]
+    pub(super) tensorboard: bool,
     /// How progress is shown, on standard error
     #[arg(long, value_enum, value_name = "HOW", env = "SEPAL_PROGRESS", hide_env = true, default_value_t = Show::Auto)]
     pub(super) progress: Show,

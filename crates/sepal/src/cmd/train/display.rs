@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::args::Show;
 use super::result::write_curves;
+use super::tensorboard::Events;
 use crate::memory;
 use crate::output::log;
 use crate::progress::Progress;
@@ -24,6 +25,7 @@ const CURVE: usize = 12;
 pub(super) struct Display {
     show: Show,
     run: PathBuf,
+    events: Option<Events>,
     bar: Option<Progress>,
     started: Instant,
     /// Pictures trained on since then.
@@ -38,7 +40,7 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn new(show: Show, run: &Path) -> Self {
+    pub(super) fn new(show: Show, run: &Path, events: Option<Events>) -> Self {
         let show = match show {
             Show::Auto if std::io::IsTerminal::is_terminal(&std::io::stderr()) => Show::Bar,
             Show::Auto => Show::Plain,
@@ -47,6 +49,7 @@ impl Display {
         Self {
             show,
             run: run.to_owned(),
+            events,
             bar: None,
             started: Instant::now(),
             images: 0,
@@ -186,6 +189,9 @@ impl Observer for Display {
                 "{} of the time is spent waiting for pictures; more --workers may help",
                 percent(waited)
             ));
+        }
+        if let Some(Err(error)) = self.events.as_mut().map(|events| events.epoch(row, set)) {
+            self.line(&format!("note: no event of this epoch: {error}"));
         }
         if let Err(error) = write_curves(&self.run, history, set) {
             self.line(&format!("note: no curves: {error}"));

@@ -7,6 +7,7 @@ mod init;
 mod recipe;
 mod result;
 mod start;
+mod tensorboard;
 
 use sepal_report::bytes;
 use sepal_train::{Outcome, TrainMemory, Trainer};
@@ -15,6 +16,7 @@ pub(crate) use args::Args;
 use display::Display;
 use result::Done;
 pub(crate) use start::{optimizer, schedule};
+use tensorboard::Events;
 
 use crate::failure::{Failure, Result};
 use crate::interrupt;
@@ -29,7 +31,8 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         None => start::new(args)?,
     };
     let start::Started { mut trainer, data, run } = started;
-    let mut display = Display::new(args.machine.progress, &run);
+    let events = args.machine.tensorboard.then(|| Events::create(&run)).transpose()?;
+    let mut display = Display::new(args.machine.progress, &run, events);
     let memory = trainer.memory();
     if display.is_talkative() {
         log(start::describe(&trainer, &data, &run, args)?);
