@@ -2,6 +2,7 @@
 
 use crate::act::Act;
 use crate::layout::Dims;
+use crate::norm::GradSums;
 use crate::source::Source;
 
 /// Sizes of a convolution: standard, pointwise, grouped or depthwise.
@@ -98,4 +99,21 @@ pub enum Write {
     Set,
     /// Adds.
     Add,
+}
+
+/// Where the gradient of a convolution's input goes.
+pub struct InputGrad<'a> {
+    /// The gradient of the input's value, in channel blocks.
+    pub dx: &'a mut [f32],
+    /// Whether it is set or added to.
+    pub write: Write,
+    /// The sums of the norm that the input's source applies, which are taken of what is written. Not of what is added to.
+    pub sums: Option<GradSums<'a>>,
+}
+
+impl<'a> InputGrad<'a> {
+    /// To `dx`, and no sums.
+    pub const fn new(dx: &'a mut [f32], write: Write) -> Self {
+        Self { dx, write, sums: None }
+    }
 }

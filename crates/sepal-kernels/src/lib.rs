@@ -38,7 +38,7 @@ pub mod update;
 
 pub use act::{Act, Smooth};
 pub use exec::{Exec, fill_parts, per_worker};
-pub use geometry::{Conv, Epilogue, Input, Write};
+pub use geometry::{Conv, Epilogue, Input, InputGrad, Write};
 pub use isa::Level;
 pub use layout::{Buffer, Dims, LANES, from_nchw, pixels_from_nchw, to_nchw};
 pub use source::{GradSource, NormGrad, Source};

@@ -60,7 +60,7 @@ impl<I: Isa> Transform<'_, I> {
     /// Runs `work`, which must be `#[inline(always)]`, with this transform, of which the compiler knows the
     /// usual activations by then: so that a loop in it does not ask for each pixel.
     #[inline(always)]
-    pub(crate) fn known(self, work: impl Fn(Self)) {
+    pub(crate) fn known(self, work: impl FnOnce(Self)) {
         match (self.affine, self.act) {
             (None, Act::None) => work(Self { affine: None, act: Act::None, ..self }),
             (Some(affine), Act::None) => work(Self { affine: Some(affine), act: Act::None, ..self }),

@@ -15,7 +15,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use sepal_kernels::pool::ThreadPool;
 use sepal_kernels::{
-    Act, Buffer, Conv, Epilogue, Exec, GradSource, Input, LANES, NormGrad, Source, Write, conv, depthwise, norm,
+    Act, Buffer, Conv, Epilogue, Exec, GradSource, Input, InputGrad, LANES, NormGrad, Source, Write, conv, depthwise,
+    norm,
 };
 
 /// Pictures of a training step.
@@ -95,7 +96,7 @@ fn backward(exec: Exec<'_>, conv: &Conv, time: impl FnOnce(&mut dyn FnMut())) {
         norm: Some(NormGrad { k1: &to, k2: &to, k3: &to }),
     };
     time(&mut || {
-        let set = (&mut dx[..], Write::Set);
+        let set = InputGrad::new(&mut dx, Write::Set);
         if depthwise {
             depthwise::backward(exec, conv, dz, source, &packed, Some(set), Some(&mut dw), None, &mut scratch);
         } else {

@@ -9,7 +9,7 @@ use crate::exec::{Exec, Shared};
 use crate::geometry::{Epilogue, Write};
 use crate::isa::{Isa, Kernel, Vector, fence, lanes};
 use crate::layout::{Dims, LANES};
-use crate::norm;
+use crate::norm::{self, GradRunning, Taker};
 use std::ops::Range;
 
 /// Items that keep a handful of workers busy.
@@ -49,9 +49,9 @@ impl Cuts {
         self.rounds.planes_of(&self.side, &self.window) * plane + self.scattered()
     }
 
-    /// Floats of results that wait to be brought to their places.
+    /// Floats of a panel's results that wait to be brought to their places.
     fn scattered(&self) -> usize {
-        if self.window.is_whole() { 0 } else { self.rows.size * LANES }
+        self.rows.size * LANES
     }
 
     fn items(&self) -> usize {
@@ -75,6 +75,8 @@ pub(super) struct Job<'a> {
     /// Size of the result.
     pub into: Dims,
     pub stats: Option<Shared<'a>>,
+    /// Takes sums of the result, in chunks of row blocks.
+    pub sums: Option<Taker<'a>>,
     pub scratch: Shared<'a>,
     /// Floats of a worker's scratch.
     pub each: usize,
@@ -170,7 +172,7 @@ impl Part<'_> {
     /// Adds this round to `rows` of some panels.
     ///
     /// # Safety
-    /// The view holds the rows, `scattered` as many where the window is a phase of a stride, and
+    /// The view holds the rows, `scattered` as many where the window is a phase of a stride or sums are taken, and
     /// nobody else touches these rows of these panels.
     #[inline(always)]
     pub(super) unsafe fn panels<I: Isa>(
@@ -187,7 +189,7 @@ impl Part<'_> {
         let act = job.epilogue.act;
         let ends = act.ending().is_some();
         let mut panels = panels;
-        if rows.len() == 1 && whole && ends && job.stats.is_none() && job.cuts.side.groups == 1 {
+        if rows.len() == 1 && whole && ends && job.stats.is_none() && job.sums.is_none() && job.cuts.side.groups == 1 {
             while panels.len() >= ABREAST {
                 let at = panels.start * job.into.plane() + rows.start * LANES;
                 let out = job.out.at(at, (ABREAST - 1) * job.into.plane() + LANES);
@@ -203,10 +205,14 @@ impl Part<'_> {
         }
         for panel in panels {
             let at = panel * job.into.plane() + rows.start * LANES;
-            let out = if whole { job.out.at(at, rows.len() * LANES) } else { scattered.as_mut_ptr() };
+            let result = if whole { Some(job.out.at(at, rows.len() * LANES)) } else { None };
             let (left, weights) = self.operands(panel);
-            let mut finish = self.finish(panel, rows, at, out);
+            let mut finish = self.finish(panel, rows, at, result.unwrap_or(scattered.as_mut_ptr()));
             finish.statistics &= ends;
+            // What has its sums taken is streamed after that, from a place that is near.
+            let late = finish.stream && job.sums.is_some();
+            finish.stream &= !late;
+            let out = result.filter(|_| !late).unwrap_or(scattered.as_mut_ptr());
             // SAFETY: the view and `out` hold the rows, and the slices are long enough.
             let statistics =
                 unsafe { product::<I, LANES>(isa, left, weights.as_ptr(), finish, rows.len(), out, ahead) };
@@ -228,6 +234,19 @@ impl Part<'_> {
                         norm::fill(isa, &job.into, stats, row_block, panel, out, rows.len());
                     }
                 }
+            }
+            if let Some(sums) = job.sums.filter(|_| self.last) {
+                let result = result.filter(|_| late);
+                isa.apart(TakeSums {
+                    sums,
+                    dims: &job.into,
+                    chunk: row_block,
+                    block: panel,
+                    at,
+                    out,
+                    rows: rows.len(),
+                    result,
+                });
             }
             if !whole {
                 // SAFETY: the pixels of this phase are this item's alone.
@@ -312,6 +331,33 @@ impl Part<'_> {
                 index += 1;
             }
             row += count;
+        }
+    }
+}
+
+/// Takes the sums of a panel's rows, which begin at `at` of the result and lie at `out`, and streams them to `result`.
+struct TakeSums<'a> {
+    sums: Taker<'a>,
+    dims: &'a Dims,
+    chunk: usize,
+    block: usize,
+    at: usize,
+    out: *const f32,
+    rows: usize,
+    result: Option<*mut f32>,
+}
+
+impl Kernel for TakeSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { sums, dims, chunk, block, at, out, rows, result } = self;
+        let mut running = GradRunning::new(isa);
+        // SAFETY: rows just written; nobody else touches them, nor this block of the chunk.
+        unsafe {
+            sums.add(isa, &mut running, block, at, out, rows, result);
+            sums.put(isa, dims, chunk, block, &running);
         }
     }
 }

@@ -22,9 +22,9 @@ pub mod winograd;
 
 use crate::act::Act;
 use crate::exec::{Exec, Shared, per_worker};
-use crate::geometry::{Conv, Epilogue, Input, Write};
+use crate::geometry::{Conv, Epilogue, Input, InputGrad, Write};
 use crate::layout::{Dims, LANES};
-use crate::norm;
+use crate::norm::{self, Taker};
 use crate::source::{GradSource, Source};
 use plan::{Side, Window};
 use stage::Operand;
@@ -118,6 +118,7 @@ pub fn forward(
         out: Shared::new(out),
         into: conv.output,
         stats: stats.map(Shared::new),
+        sums: None,
         scratch: Shared::new(scratch),
         each,
     };
@@ -127,10 +128,21 @@ pub fn forward(
 /// Floats of scratch that [`backward`] needs on `threads` workers.
 pub fn backward_scratch(conv: &Conv, threads: usize) -> usize {
     let weights = weight::Cuts::new(conv);
-    let [values, gradients] = weights.scratch();
-    let each = backward_cuts(conv).map(|cuts| cuts.scratch()).fold(values + gradients, usize::max);
+    let own = weights.scratch().iter().sum();
+    let each = backward_cuts(conv).map(|cuts| cuts.scratch()).fold(own, usize::max);
     let [partials, biases] = weights.partials();
     partials + biases + per_worker(each, threads)
+}
+
+/// Chunks of the sums that [`backward`] takes of the input's gradient; none where it takes no sums, as with strides.
+pub fn grad_chunks(conv: &Conv) -> Option<usize> {
+    let weights = weight::Cuts::new(conv);
+    let mut cuts = backward_cuts(conv);
+    match (cuts.next(), cuts.next()) {
+        (Some(_), None) if weights.can_fuse() => Some(weights.rows.pieces()),
+        (Some(cuts), None) if cuts.window.is_whole() => Some(cuts.rows.pieces()),
+        _ => None,
+    }
 }
 
 /// The gradients of the input, the weights and the bias, given `dz`, the gradient of the convolution.
@@ -148,11 +160,15 @@ pub fn backward(
     dz: GradSource<'_>,
     x: Input<'_>,
     packed_back: &[f32],
-    dx: Option<(&mut [f32], Write)>,
+    dx: Option<InputGrad<'_>>,
     dw: Option<&mut [f32]>,
     dbias: Option<&mut [f32]>,
     scratch: &mut [f32],
 ) {
+    let source = match x {
+        Input::Blocked(source) => Some(source),
+        Input::Gated(..) | Input::Pixels(_) => None,
+    };
     let x = operand(conv, x);
     assert!(dz.g.len() >= conv.output.len() && dz.source.z.len() >= conv.output.len());
     assert!(is_source(&dz.source, &conv.output));
@@ -169,10 +185,15 @@ pub fn backward(
     let scratch = Shared::new(scratch);
     let wants_weights = dw.is_some() || dbias.is_some();
     let mut fused = None;
-    if let Some((dx, write)) = dx {
+    if let Some(InputGrad { dx, write, sums }) = dx {
         assert!(!matches!(x, Operand::Pixels(_)), "pixels have no gradient");
         assert!(dx.len() >= conv.input.len() && packed_back.len() >= packed_back_len(conv));
         let out = Shared::new(dx);
+        let sums = sums.map(|sums| {
+            let (Some(chunks), Some(source)) = (grad_chunks(conv), source) else { panic!("no sums of {conv:?}") };
+            assert!(write == Write::Set, "sums of a part");
+            Taker::new(sums, source, &conv.input, chunks)
+        });
         let mut taps_before = 0;
         for cuts in backward_cuts(conv) {
             let job = item::Job {
@@ -186,19 +207,20 @@ pub fn backward(
                 out,
                 into: conv.input,
                 stats: None,
+                sums,
                 scratch,
                 each: cuts.scratch(),
             };
             taps_before += cuts.window.taps();
-            if wants_weights && weights.can_fuse() {
+            // The chunks of sums must not depend on what else is wanted.
+            if (wants_weights || sums.is_some()) && weights.can_fuse() {
                 fused = Some(job);
             } else {
                 job.run(exec);
             }
         }
     }
-    if wants_weights {
-        let [values, gradients] = weights.scratch();
+    if wants_weights || fused.is_some() {
         let job = weight::Job {
             cuts: weights,
             conv,
@@ -208,7 +230,7 @@ pub fn backward(
             biases: dbias.is_some().then(|| Shared::new(biases)),
             dx: fused,
             scratch,
-            each: values + gradients,
+            each: weights.scratch().iter().sum(),
         };
         job.run(exec);
         job.finish(exec, dw, dbias);

@@ -54,6 +54,7 @@ pub fn forward(
             out,
             into: conv.input,
             stats: None,
+            sums: None,
             scratch,
             each: cuts.scratch(),
         };
@@ -65,8 +66,8 @@ pub fn forward(
 /// Floats of scratch that [`backward`] needs on `threads` workers.
 pub fn backward_scratch(conv: &Conv, threads: usize) -> usize {
     let weights = weight::Cuts::new(conv);
-    let [values, gradients] = weights.scratch();
-    weights.partials()[0] + per_worker((values + gradients).max(forward_cuts(conv, false).scratch()), threads)
+    let own = weights.scratch().iter().sum::<usize>();
+    weights.partials()[0] + per_worker((own).max(forward_cuts(conv, false).scratch()), threads)
 }
 
 /// The gradients of `x` and of the weights, given `dz`, the gradient of the result.
@@ -113,13 +114,14 @@ pub fn backward(
             out: Shared::new(dx),
             into: conv.output,
             stats: None,
+            sums: None,
             scratch,
             each: cuts.scratch(),
         };
         job.run(exec);
     }
     if let Some(dw) = dw {
-        let [values, gradients] = weights.scratch();
+        let own = weights.scratch().iter().sum::<usize>();
         let job = weight::Job {
             cuts: weights,
             conv,
@@ -129,7 +131,7 @@ pub fn backward(
             biases: None,
             dx: None,
             scratch,
-            each: values + gradients,
+            each: own,
         };
         job.run(exec);
         job.finish(exec, Some(dw), None);

@@ -53,10 +53,11 @@ impl Cuts {
         [self.side.len(), self.side.panels() * LANES].map(|each| self.chunks.pieces() * each)
     }
 
-    /// Floats of a worker's scratch: a round of the input, then the gradient.
-    pub(super) fn scratch(&self) -> [usize; 2] {
+    /// Floats of a worker's scratch: a round of the input, then the gradient, then a panel of the input's gradient.
+    pub(super) fn scratch(&self) -> [usize; 3] {
         let plane = staged_plane(self.rows.size);
-        [self.rounds.planes_of(&self.side, &self.window) * plane, self.side.panels() * plane]
+        let values = self.rounds.planes_of(&self.side, &self.window) * plane;
+        [values, self.side.panels() * plane, self.rows.size * LANES]
     }
 }
 
@@ -218,7 +219,9 @@ impl Kernel for Item<'_> {
         let panels = panel_cut.get(item % panel_cut.pieces());
         // SAFETY: this worker's part, one item at a time.
         let scratch = unsafe { job.scratch.part(worker, job.each) };
-        let (values, gradients) = scratch.split_at_mut(job.cuts.scratch()[0]);
+        let [values, gradients, _] = job.cuts.scratch();
+        let (values, rest) = scratch.split_at_mut(values);
+        let (gradients, scattered) = rest.split_at_mut(gradients);
         let is_dense = matches!(job.x, Operand::Pixels(_));
         let rounds_len = if is_dense { 1 } else { rounds.len() };
         let identity = window.is_identity() && !is_dense;
@@ -240,7 +243,7 @@ impl Kernel for Item<'_> {
                 if let Some(dx) = &job.dx {
                     let round = Round { taps: 0..1, blocks: panels.clone() };
                     let part = item::Part { job: dx, view: dz, round, first: true, last: true, streams };
-                    part.panels(isa, 0..side.blocks(), block, &rows, &mut [], &mut ahead);
+                    part.panels(isa, 0..side.blocks(), block, &rows, scattered, &mut ahead);
                 }
                 if job.partials.is_none() {
                     continue;

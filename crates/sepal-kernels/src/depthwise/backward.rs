@@ -8,6 +8,7 @@ use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Write};
 use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::LANES;
+use crate::norm::{GradRunning, Taker};
 use crate::source::{GradSource, GradTransform, Source};
 
 /// Which sums over pixels are wanted.
@@ -24,6 +25,8 @@ pub(super) struct Target<'a> {
     pub(super) write: Write,
     /// Whether it is stored past the caches.
     pub(super) stream: bool,
+    /// Takes sums of it, in chunks of images.
+    pub(super) sums: Option<Taker<'a>>,
 }
 
 /// Everything of a backward pass that its items share.
@@ -83,7 +86,7 @@ impl Walk {
 /// Floats of a worker's scratch.
 pub(super) fn each(conv: &Conv) -> usize {
     let walk = Walk::new(conv);
-    walk.dz.len() + walk.x.len() + Walk::zeros(conv) * LANES
+    walk.dz.len() + walk.x.len() + (Walk::zeros(conv) + conv.input.w) * LANES
 }
 
 impl Backward<'_> {
@@ -115,7 +118,8 @@ impl Kernel for Item<'_> {
         let (block, image) = (plane / output.n, plane % output.n);
         let walk = Walk::new(conv);
         let (dz_memory, rest) = scratch.split_at_mut(walk.dz.len());
-        let (x_memory, zeros) = rest.split_at_mut(walk.x.len());
+        let (x_memory, rest) = rest.split_at_mut(walk.x.len());
+        let (zeros, row_memory) = rest.split_at_mut(Walk::zeros(conv) * LANES);
         let dz_rows = walk.dz.place(isa, dz_memory);
         let x_rows = walk.x.place(isa, x_memory);
         // SAFETY: that many pixels were asked for.
@@ -138,6 +142,7 @@ impl Kernel for Item<'_> {
 
         // Rows of dz from those computed to those fetched: a few rows, or the plane this worker has next.
         let ahead = if walk.step > 1 { output.h * of.threads } else { AHEAD };
+        let mut sums = GradRunning::new(isa);
         let (mut x_end, mut dx_end) = (0, 0);
         let mut first = 0;
         while first < output.h {
@@ -176,12 +181,24 @@ impl Kernel for Item<'_> {
                     let at = block * input.plane() + image * in_pixels + row * input.w * LANES;
                     let to = target.dx.at(at, input.w * LANES);
                     let next = x.as_ptr().wrapping_add((row + ahead * conv.stride[0]) * input.w * LANES);
+                    // What has its sums taken is streamed after that, from a place that is near.
+                    let late = target.stream && target.sums.is_some();
+                    let result = if late { row_memory.as_mut_ptr() } else { to };
                     // SAFETY: the rows of dz were staged; an item is a plane.
-                    unsafe { filters.row(isa, row, to, &target, next) }
+                    unsafe {
+                        filters.row(isa, row, result, &Target { stream: target.stream && !late, ..target }, next);
+                        if let Some(taker) = target.sums {
+                            taker.add(isa, &mut sums, block, at, result, input.w, late.then_some(to));
+                        }
+                    }
                 }
                 dx_end = ready.max(dx_end);
             }
             first = end;
+        }
+        if let Some(taker) = of.dx.and_then(|target| target.sums) {
+            // SAFETY: an item is one block of one chunk.
+            unsafe { taker.put(isa, &input, image, block, &sums) }
         }
         if of.dx.is_some_and(|target| target.stream) {
             fence();

@@ -16,8 +16,9 @@ pub(crate) use forward::{ZEROS, filter, is_narrow, needed, ring, stage};
 pub(crate) use rows::{Ring, Rows};
 
 use crate::exec::{Exec, Shared, per_worker};
-use crate::geometry::{Conv, Epilogue, Write};
+use crate::geometry::{Conv, Epilogue, InputGrad, Write};
 use crate::layout::LANES;
+use crate::norm::Taker;
 use crate::pass;
 use crate::source::{GradSource, Source};
 
@@ -94,6 +95,11 @@ pub fn forward(
     forward::Forward { conv, x, packed, epilogue, out, stats, scratch, stream }.run(exec);
 }
 
+/// Chunks of the sums that [`backward`] takes of the input's gradient: one for each image.
+pub fn grad_chunks(conv: &Conv) -> usize {
+    conv.input.n
+}
+
 /// The gradients of a depthwise convolution, each optional.
 ///
 /// `dz` is the gradient of the convolution's output, `x` its input. `dx` is set or added to; `dw`
@@ -107,7 +113,7 @@ pub fn backward(
     dz: GradSource<'_>,
     x: Source<'_>,
     packed: &[f32],
-    dx: Option<(&mut [f32], Write)>,
+    dx: Option<InputGrad<'_>>,
     dw: Option<&mut [f32]>,
     dbias: Option<&mut [f32]>,
     scratch: &mut [f32],
@@ -116,15 +122,17 @@ pub fn backward(
     let channels = conv.output.blocks() * LANES;
     assert!(dz.g.len() >= conv.output.len() && dz.source.z.len() >= conv.output.len());
     assert!(x.z.len() >= conv.input.len() && packed.len() >= packed_len(conv));
-    assert!(dx.as_ref().is_none_or(|(dx, _)| dx.len() >= conv.input.len()));
+    assert!(dx.as_ref().is_none_or(|to| to.dx.len() >= conv.input.len()));
     assert!(dw.as_ref().is_none_or(|dw| dw.len() >= conv.weight_len()));
     assert!(dbias.as_ref().is_none_or(|dbias| dbias.len() >= channels));
     assert!(scratch.len() >= backward_scratch(conv, exec.pool.threads()));
     let (partial, scratch) = scratch.split_at_mut(weights::partial_len(conv));
     let want = backward::Want { dw: dw.is_some(), dbias: dbias.is_some() };
-    let dx = dx.map(|(dx, write)| {
+    let dx = dx.map(|InputGrad { dx, write, sums }| {
+        assert!(sums.is_none() || write == Write::Set, "sums of a part");
         let stream = write == Write::Set && pass::streams(&conv.input, dx.as_ptr());
-        backward::Target { dx: Shared::new(dx), write, stream }
+        let sums = sums.map(|sums| Taker::new(sums, x, &conv.input, grad_chunks(conv)));
+        backward::Target { dx: Shared::new(dx), write, stream, sums }
     });
     let (shared, scratch, threads) = (Shared::new(partial), Shared::new(scratch), exec.pool.threads());
     backward::Backward { conv, dz, x, packed, dx, want, partial: shared, scratch, threads }.run(exec);

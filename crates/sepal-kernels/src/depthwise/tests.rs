@@ -1,6 +1,7 @@
 use super::*;
 use crate::Act;
 use crate::layout::{Buffer, Dims};
+use crate::norm::GradSums;
 use crate::source::NormGrad;
 use crate::testing::{
     ACTS, Numbers, act, assert_close, blocked, channel, everywhere, index, naive_act, naive_derivative, naive_value,
@@ -168,7 +169,7 @@ fn backward_case(case: Case) {
         let (mut got_dw, mut got_bias) = (vec![f32::NAN; dw.len()], vec![f32::NAN; dbias.len()]);
         let mut got = Buffer::zeroed(input.len());
         got.fill(f32::NAN);
-        let set = Some((&mut got[..], Write::Set));
+        let set = Some(InputGrad::new(&mut got, Write::Set));
         backward(exec, &conv, dz, x, &packed, set, Some(&mut got_dw), Some(&mut got_bias), &mut scratch);
         let set = nchw(input, &got);
         let pixels = (output.n * output.h * output.w) as f64;
@@ -176,13 +177,30 @@ fn backward_case(case: Case) {
         assert_close(&got_dw, &dw, 1e-5 * pixels.sqrt(), &format!("{name} dw"));
         assert_close(&got_bias, &dbias, 1e-5 * pixels.sqrt(), &format!("{name} dbias"));
         let mut sum = blocked(input, &before);
-        backward(exec, &conv, dz, x, &packed, Some((&mut sum, Write::Add)), None, None, &mut scratch);
+        backward(exec, &conv, dz, x, &packed, Some(InputGrad::new(&mut sum, Write::Add)), None, None, &mut scratch);
         let sum = nchw(input, &sum);
         assert_close(&sum, &added, 1e-5 * conv.taps() as f64, &format!("{name} dx added"));
         let mut alone = vec![f32::NAN; dw.len()];
         backward(exec, &conv, dz, x, &packed, None, Some(&mut alone), None, &mut scratch);
         assert!(alone == got_dw, "dw depends on what else is asked for");
-        vec![set, sum, got_dw, got_bias]
+
+        // With the sums of the input's norm taken on the way: the same gradient, and what a pass over it says.
+        let channels = input.blocks() * LANES;
+        let mut partial = vec![f32::NAN; grad_chunks(&conv) * 2 * channels];
+        let sums = Some(GradSums { mean: &k1, partial: &mut partial });
+        let to = InputGrad { sums, ..InputGrad::new(&mut got, Write::Set) };
+        backward(exec, &conv, dz, x, &packed, Some(to), None, None, &mut scratch);
+        assert!(nchw(input, &got) == set, "dx depends on its sums");
+        let mut pass = vec![f32::NAN; crate::norm::grad_sums_len(&input)];
+        crate::norm::grad_sums(exec, &input, &got, x, &k1, &mut pass);
+        let totals = |sums: &[f32]| -> Vec<f64> {
+            let of = |at: usize| sums.chunks_exact(2 * channels).map(|chunk| f64::from(chunk[at])).sum();
+            (0..2).flat_map(|part| (0..input.c).map(move |c| part * channels + c)).map(of).collect()
+        };
+        let narrow: Vec<f32> = totals(&partial).into_iter().map(|total| total as f32).collect();
+        let pixels = (input.n * input.h * input.w * conv.taps()) as f64;
+        assert_close(&narrow, &totals(&pass), 1e-6 * pixels, &format!("{name} sums"));
+        vec![set, sum, got_dw, got_bias, partial]
     });
 }
 
@@ -267,7 +285,7 @@ fn backward_agrees_with_finite_differences() {
         pack(exec, &conv, &weight, &mut packed);
         let mut scratch = Buffer::zeroed(backward_scratch(&conv, exec.pool.threads()));
         let (mut dx, mut dw) = (Buffer::zeroed(input.len()), vec![0.0; 27]);
-        let set = Some((&mut dx[..], Write::Set));
+        let set = Some(InputGrad::new(&mut dx, Write::Set));
         backward(
             exec,
             &conv,

@@ -3,6 +3,7 @@
 use crate::exec::Shared;
 use crate::isa::{Isa, Vector};
 use crate::layout::{Dims, LANES};
+use crate::source::Transform;
 
 /// Floats per channel that a chunk keeps: origin, sum, sum of squares.
 pub(crate) const PARTS: usize = 3;
@@ -58,6 +59,103 @@ impl<I: Isa> Running<I> {
     #[inline(always)]
     pub(crate) fn parts(&self, isa: I) -> [I::Block; PARTS] {
         [self.origin, total(isa, self.sum), total(isa, self.squares)]
+    }
+}
+
+/// Sums over the rows of one channel block seen so far: of the gradient `g'` before the activation, and of `g'·(z − mean)`.
+#[derive(Clone, Copy)]
+pub(crate) struct GradRunning<I: Isa> {
+    plain: [I::Block; APART],
+    moment: [I::Block; APART],
+}
+
+impl<I: Isa> GradRunning<I> {
+    /// None yet.
+    #[inline(always)]
+    pub(crate) fn new(isa: I) -> Self {
+        let zero = [I::Block::splat(isa, 0.0); APART];
+        Self { plain: zero, moment: zero }
+    }
+
+    /// Adds `rows` rows of a value's gradient `g` and of the stored `z`, from which `transform` makes the value.
+    /// Where there is a `to`, `g` is copied there past the caches.
+    ///
+    /// # Safety
+    /// `g`, `z` and `to` are valid for `rows` rows of sixteen floats, `to` is aligned to 64 bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn add(
+        &mut self,
+        isa: I,
+        transform: &Transform<'_, I>,
+        mean: I::Block,
+        [g, z]: [*const f32; 2],
+        rows: usize,
+        to: Option<*mut f32>,
+    ) {
+        let Self { mut plain, mut moment } = *self;
+        transform.known(
+            #[inline(always)]
+            |transform| {
+                let whole = rows / APART * APART;
+                let mut row = 0;
+                while row < whole {
+                    for apart in 0..APART {
+                        // SAFETY: a row below `rows`, by the caller's promise.
+                        unsafe {
+                            step(
+                                isa,
+                                &transform,
+                                mean,
+                                [g, z],
+                                row + apart,
+                                to,
+                                [&mut plain[apart], &mut moment[apart]],
+                            );
+                        }
+                    }
+                    row += APART;
+                }
+                while row < rows {
+                    // SAFETY: as above.
+                    unsafe { step(isa, &transform, mean, [g, z], row, to, [&mut plain[0], &mut moment[0]]) }
+                    row += 1;
+                }
+            },
+        );
+        *self = Self { plain, moment };
+    }
+
+    /// Both sums.
+    #[inline(always)]
+    pub(crate) fn parts(&self, isa: I) -> [I::Block; 2] {
+        [total(isa, self.plain), total(isa, self.moment)]
+    }
+}
+
+/// Adds row `row` to the sums, as [`GradRunning::add`] has it.
+///
+/// # Safety
+/// `g`, `z` and `to` have that row.
+#[inline(always)]
+unsafe fn step<I: Isa>(
+    isa: I,
+    transform: &Transform<'_, I>,
+    mean: I::Block,
+    [g, z]: [*const f32; 2],
+    row: usize,
+    to: Option<*mut f32>,
+    [plain, moment]: [&mut I::Block; 2],
+) {
+    let at = row * LANES;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let (g, z) = (I::Block::load(isa, g.add(at)), I::Block::load(isa, z.add(at)));
+        if let Some(to) = to {
+            g.stream(isa, to.add(at));
+        }
+        let g = transform.before_act(isa, g, z);
+        *plain = plain.add(isa, g);
+        *moment = g.mul_add(isa, z.sub(isa, mean), *moment);
     }
 }
 

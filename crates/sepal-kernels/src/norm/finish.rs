@@ -114,10 +114,10 @@ pub fn eval(
     }
 }
 
-/// From the sums of [`super::grad_sums`] to the gradients of gamma and beta (a float per channel)
+/// From the sums of [`super::grad_sums`], or of [`super::GradSums`], to the gradients of gamma and beta (a float per channel)
 /// and the three factors of [`crate::NormGrad`] (padded to whole blocks).
 ///
-/// `mean` and `inv_std` are those of [`Saved`].
+/// `partial` is as long as its chunks; `mean` and `inv_std` are those of [`Saved`].
 ///
 /// # Panics
 /// If a slice is shorter than its role asks.
@@ -134,13 +134,12 @@ pub fn grad_finish(
     k3: &mut [f32],
 ) {
     let channels = dims.blocks() * LANES;
-    let chunks = crate::pass::chunks(dims);
     let rows = dims.rows() as f64;
     let (mut dgamma, mut dbeta) = (dgamma.map(|d| &mut d[..dims.c]), dbeta.map(|d| &mut d[..dims.c]));
     clear_padding(dims, [&mut *k1, &mut *k2, &mut *k3]);
     for c in 0..dims.c {
         let (mut plain, mut moment) = (0.0, 0.0);
-        for parts in partial.chunks_exact(2 * channels).take(chunks) {
+        for parts in partial.chunks_exact(2 * channels) {
             plain += f64::from(parts[c]);
             moment += f64::from(parts[channels + c]);
         }

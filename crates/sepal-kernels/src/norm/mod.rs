@@ -10,14 +10,14 @@ mod finish;
 
 pub use finish::{Params, Saved, eval, finish, grad_finish};
 
-pub(crate) use chunk::{Running, fill, put};
+pub(crate) use chunk::{GradRunning, Running, fill, put};
 
 use crate::exec::{Exec, Shared};
 use crate::isa::{Isa, Kernel, Vector, lanes};
 use crate::layout::{Dims, LANES};
 use crate::pass::{self, Place, ROWS};
-use crate::source::{Source, Transform};
-use chunk::{APART, PARTS, total};
+use crate::source::Source;
+use chunk::PARTS;
 
 /// Floats of the statistics of `dims` in chunks of `stat_rows` rows.
 ///
@@ -101,11 +101,11 @@ pub fn grad_sums(exec: Exec<'_>, dims: &Dims, g: &[f32], source: Source<'_>, mea
     let partial = Shared::new(partial);
     exec.pool.run(pass::items(dims), &|item, _| {
         let place = Place::of(dims, item);
-        exec.level.dispatch(GradSums { dims, g, source: &source, mean, partial, place });
+        exec.level.dispatch(SumGrad { dims, g, source: &source, mean, partial, place });
     });
 }
 
-struct GradSums<'a> {
+struct SumGrad<'a> {
     dims: &'a Dims,
     g: &'a [f32],
     source: &'a Source<'a>,
@@ -114,59 +114,81 @@ struct GradSums<'a> {
     place: Place,
 }
 
-impl Kernel for GradSums<'_> {
+impl Kernel for SumGrad<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Place { block, chunk, rows: count, at } = self.place;
-        let transform = self.source.transform(isa, block);
-        let mean = lanes(isa, self.mean, block);
-        let (g, z) = (self.g[at..][..count * LANES].as_ptr(), self.source.z[at..][..count * LANES].as_ptr());
-        let zero = I::Block::splat(isa, 0.0);
-        let (mut plain, mut moment) = ([zero; APART], [zero; APART]);
-        let whole = count / APART * APART;
-        let mut row = 0;
-        // SAFETY: rows below `count`.
+        let Place { block, chunk, rows, at } = self.place;
+        let rows_of = [&self.g[at..][..rows * LANES], &self.source.z[at..][..rows * LANES]];
+        let mut running = GradRunning::new(isa);
+        // SAFETY: rows of both; an item is one block of one chunk.
         unsafe {
-            while row < whole {
-                for apart in 0..APART {
-                    let at = (row + apart) * LANES;
-                    step(isa, &transform, mean, g.add(at), z.add(at), &mut plain[apart], &mut moment[apart]);
-                }
-                row += APART;
-            }
-            while row < count {
-                let at = row * LANES;
-                step(isa, &transform, mean, g.add(at), z.add(at), &mut plain[0], &mut moment[0]);
-                row += 1;
-            }
+            let transform = self.source.transform(isa, block);
+            running.add(isa, &transform, lanes(isa, self.mean, block), rows_of.map(<[f32]>::as_ptr), rows, None);
+            put(isa, self.dims, self.partial, chunk, block, running.parts(isa));
         }
-        let parts = [total(isa, plain), total(isa, moment)];
-        // SAFETY: an item is one block of one chunk.
-        unsafe { put(isa, self.dims, self.partial, chunk, block, parts) }
     }
 }
 
-/// Adds one pixel to the sums.
+/// For a kernel that writes the gradient of a normed value: it takes the sums that [`grad_finish`] needs while the
+/// gradient is near, so that [`grad_sums`] need not fetch it again.
 ///
-/// # Safety
-/// `g` and `z` are valid for sixteen floats.
-#[inline(always)]
-unsafe fn step<I: Isa>(
-    isa: I,
-    transform: &Transform<'_, I>,
-    mean: I::Block,
-    g: *const f32,
-    z: *const f32,
-    plain: &mut I::Block,
-    moment: &mut I::Block,
-) {
-    // SAFETY: by the caller's promise.
-    let (g, z) = unsafe { (I::Block::load(isa, g), I::Block::load(isa, z)) };
-    let g = transform.before_act(isa, g, z);
-    *plain = plain.add(isa, g);
-    *moment = g.mul_add(isa, z.sub(isa, mean), *moment);
+/// The kernel reads the value, `act(scale·z + shift)`, and says in how many chunks it takes the sums.
+pub struct GradSums<'a> {
+    /// The batch mean of the stored `z`, padded to whole blocks.
+    pub mean: &'a [f32],
+    /// Set, `[chunks][2][blocks·16]`: the sums of `g'` and of `g'·(z − mean)`, as [`grad_sums`] has them.
+    pub partial: &'a mut [f32],
+}
+
+/// What the items of such a kernel share.
+#[derive(Clone, Copy)]
+pub(crate) struct Taker<'a> {
+    source: Source<'a>,
+    mean: &'a [f32],
+    partial: Shared<'a>,
+}
+
+impl<'a> Taker<'a> {
+    /// # Panics
+    /// If the mean is not of `dims`, or there is no room for `chunks` chunks.
+    pub(crate) fn new(sums: GradSums<'a>, source: Source<'a>, dims: &Dims, chunks: usize) -> Self {
+        let channels = dims.blocks() * LANES;
+        assert!(sums.mean.len() >= channels && sums.partial.len() >= chunks * 2 * channels);
+        Self { source, mean: sums.mean, partial: Shared::new(sums.partial) }
+    }
+
+    /// Adds the rows that begin at `at` of the plane of block `block`, whose gradient is at `g`; streamed to `to`, if given.
+    ///
+    /// # Safety
+    /// `g` and `to` are valid for `rows` rows, which the source has, too; `to` is aligned to 64 bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn add<I: Isa>(
+        &self,
+        isa: I,
+        running: &mut GradRunning<I>,
+        block: usize,
+        at: usize,
+        g: *const f32,
+        rows: usize,
+        to: Option<*mut f32>,
+    ) {
+        let transform = self.source.transform(isa, block);
+        let z = self.source.z[at..][..rows * LANES].as_ptr();
+        // SAFETY: by the caller's promise.
+        unsafe { running.add(isa, &transform, lanes(isa, self.mean, block), [g, z], rows, to) }
+    }
+
+    /// Keeps the sums of block `block` of chunk `chunk`.
+    ///
+    /// # Safety
+    /// No other worker touches this block of this chunk.
+    #[inline(always)]
+    pub(crate) unsafe fn put<I: Isa>(&self, isa: I, dims: &Dims, chunk: usize, block: usize, running: &GradRunning<I>) {
+        // SAFETY: by the caller's promise.
+        unsafe { put(isa, dims, self.partial, chunk, block, running.parts(isa)) }
+    }
 }
 
 #[cfg(test)]

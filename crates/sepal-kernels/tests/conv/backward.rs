@@ -1,12 +1,45 @@
 //! Gradients: all sizes and sources, set and added.
 
 use super::*;
-use sepal_kernels::{Act, Exec, GradSource, Input, NormGrad, Source, Write, conv};
+use sepal_kernels::{Act, Exec, GradSource, Input, InputGrad, NormGrad, Source, Write, conv, norm, norm::GradSums};
 
 struct Gradients {
     dx: Vec<f32>,
     dw: Vec<f32>,
     dbias: Vec<f32>,
+    /// Of the input's norm, where they can be taken.
+    sums: Vec<f32>,
+}
+
+/// The gradient of the input with the sums of the input's norm taken on the way, and these; `dw` too, if given.
+fn with_sums(
+    exec: Exec<'_>,
+    conv: &Conv,
+    dz: GradSource<'_>,
+    x: Input<'_>,
+    packed: &[f32],
+    dw: Option<&mut [f32]>,
+    scratch: &mut [f32],
+) -> Option<[Vec<f32>; 2]> {
+    let (Input::Blocked(source), Some(chunks)) = (x, conv::grad_chunks(conv)) else { return None };
+    let mean = padded(&noises(20, conv.input.c), conv.input);
+    let mut dx = Buffer::zeroed(conv.input.len());
+    let mut partial = vec![f32::NAN; chunks * 2 * mean.len()];
+    let sums = Some(GradSums { mean: &mean, partial: &mut partial });
+    let to = InputGrad { sums, ..InputGrad::new(&mut dx, Write::Set) };
+    conv::backward(exec, conv, dz, x, packed, Some(to), dw, None, scratch);
+    // What the pass over the same gradient says.
+    let mut wanted = vec![f32::NAN; norm::grad_sums_len(&conv.input)];
+    norm::grad_sums(exec, &conv.input, &dx, source, &mean, &mut wanted);
+    let channels = mean.len();
+    let most = dx.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    for c in (0..2).flat_map(|part| (0..conv.input.c).map(move |c| part * channels + c)) {
+        let [got, wanted] = [&partial, &wanted]
+            .map(|sums| sums.chunks_exact(2 * channels).map(|chunk| f64::from(chunk[c])).sum::<f64>());
+        let error = (got - wanted).abs();
+        assert!(error <= f64::from(most) * 1e-6 * conv.input.rows() as f64, "{conv:?} sum {c}: {got} for {wanted}");
+    }
+    Some([dense(conv.input, &dx), partial])
 }
 
 fn run_all(
@@ -32,10 +65,10 @@ fn run_all(
             let mut dbias = vec![f32::NAN; conv.output.blocks() * 16];
             // Together, then each alone: the same bits.
             scratch.fill(f32::NAN);
-            let wanted = (!pixels).then_some((&mut dx[..], write));
+            let wanted = (!pixels).then(|| InputGrad::new(&mut dx, write));
             conv::backward(exec, conv, dz, x, &packed, wanted, Some(&mut dw), Some(&mut dbias), &mut scratch);
             dbias.truncate(conv.output.c);
-            let together = Gradients { dx: dense(conv.input, &dx), dw, dbias };
+            let mut together = Gradients { dx: dense(conv.input, &dx), dw, dbias, sums: Vec::new() };
             scratch.fill(f32::NAN);
             let mut dx = blocked(conv.input, before);
             let mut dw = vec![f32::NAN; conv.weight_len()];
@@ -43,10 +76,32 @@ fn run_all(
             conv::backward(exec, conv, dz, x, &packed, None, Some(&mut dw), None, &mut scratch);
             conv::backward(exec, conv, dz, x, &packed, None, None, Some(&mut dbias), &mut scratch);
             if !pixels {
-                conv::backward(exec, conv, dz, x, &packed, Some((&mut dx, write)), None, None, &mut scratch);
+                conv::backward(
+                    exec,
+                    conv,
+                    dz,
+                    x,
+                    &packed,
+                    Some(InputGrad::new(&mut dx, write)),
+                    None,
+                    None,
+                    &mut scratch,
+                );
             }
             dbias.truncate(conv.output.c);
-            [together, Gradients { dx: dense(conv.input, &dx), dw, dbias }]
+            let mut alone = Gradients { dx: dense(conv.input, &dx), dw, dbias, sums: Vec::new() };
+            if write == Write::Set {
+                let mut dw = alone.dw.clone();
+                for (gradients, dw) in [(&mut together, Some(&mut dw[..])), (&mut alone, None)] {
+                    scratch.fill(f32::NAN);
+                    if let Some([dx, sums]) = with_sums(exec, conv, dz, x, &packed, dw, &mut scratch) {
+                        assert_eq!(dx, gradients.dx, "{conv:?} dx, its sums taken");
+                        gradients.sums = sums;
+                    }
+                }
+                assert_eq!(dw, alone.dw, "{conv:?} dw, sums taken");
+            }
+            [together, alone]
         });
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         let [first, others @ ..] = &results.each_ref().map(|result| &result[0]);
@@ -54,6 +109,7 @@ fn run_all(
             assert_eq!(bits(&first.dx), bits(&other.dx), "{conv:?} {level:?} dx");
             assert_eq!(bits(&first.dw), bits(&other.dw), "{conv:?} {level:?} dw");
             assert_eq!(bits(&first.dbias), bits(&other.dbias), "{conv:?} {level:?} dbias");
+            assert_eq!(bits(&first.sums), bits(&other.sums), "{conv:?} {level:?} sums");
         }
         check(level, first);
     }
@@ -160,5 +216,28 @@ fn the_definition_differentiates_itself() {
     }
     for at in (0..weight.len()).step_by(5) {
         assert!((differ(&weight, at, &|weight| loss(&x, weight)) - dw[at]).abs() < 1e-7);
+    }
+}
+
+/// A gradient that is stored past the caches after its sums were taken.
+#[test]
+fn sums_of_large_gradients_are_taken_before_they_are_streamed() {
+    let conv = Conv::pointwise(Dims::new(1, 160, 115, 116), 20);
+    assert!(conv.input.len() > 2 << 20);
+    let [x, g] = [(1, conv.input), (2, conv.output)].map(|(seed, dims)| blocked(dims, &noises(seed, nchw_len(dims))));
+    let vector = |seed| padded(&noises(seed, conv.input.c), conv.input);
+    let (scale, shift) = (vector(3), vector(4));
+    let source = Source { z: &x, affine: Some((&scale, &shift)), act: Act::Relu };
+    let (dz, x) = (GradSource::plain(&g), Input::Blocked(source));
+    for pool in &pools() {
+        let exec = Exec::new(pool);
+        let mut packed = Buffer::zeroed(conv::packed_back_len(&conv));
+        conv::pack_back(exec, &conv, &noises(5, conv.weight_len()), &mut packed);
+        let mut scratch = Buffer::zeroed(conv::backward_scratch(&conv, sepal_kernels::pool::Pool::threads(pool)));
+        let mut dx = Buffer::zeroed(conv.input.len());
+        let to = Some(InputGrad::new(&mut dx, Write::Set));
+        conv::backward(exec, &conv, dz, x, &packed, to, None, None, &mut scratch);
+        let [with, _] = with_sums(exec, &conv, dz, x, &packed, None, &mut scratch).unwrap();
+        assert!(with == dense(conv.input, &dx));
     }
 }

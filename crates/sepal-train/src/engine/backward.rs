@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use sepal_kernels::elementwise::Side;
 use sepal_kernels::scale::Factor;
-use sepal_kernels::{Input, LANES, Source, Write, conv, depthwise, elementwise, norm, pooling, scale, softmax};
+use sepal_kernels::{
+    Input, InputGrad, LANES, Source, Write, conv, depthwise, elementwise, norm, pooling, scale, softmax,
+};
 
 use super::Run;
 use super::forward::mix;
@@ -58,7 +60,9 @@ impl Run<'_> {
         let Params { values, grads, .. } = &mut *self.params;
         let source = unit.source(z, self.vectors, values);
         let [mean, inv_std, _, _, k1, k2, k3] = norm.vectors.clone();
-        norm::grad_sums(self.exec, &unit.dims, g, source, &self.vectors[mean.clone()], sums);
+        if norm.grad_chunks.is_none() {
+            norm::grad_sums(self.exec, &unit.dims, g, source, &self.vectors[mean.clone()], sums);
+        }
         let ([mean, inv_std], [k1, k2, k3]) = self.vectors.views([mean, inv_std], [k1, k2, k3]);
         let part = |range: &Option<Range<usize>>| range.clone().unwrap_or_default();
         let ([], [dgamma, dbeta]) = grads.views([], [part(&norm.gamma), part(&norm.beta)]);
@@ -84,15 +88,19 @@ impl Run<'_> {
         let g = unit.g.clone().unwrap_or_default();
         let dx_range = edge.dx.and(input.g.clone()).unwrap_or_default();
         let work = &unit.backward;
-        let ([g, z, x], [dx, scratch, packed]) = self
-            .arena
-            .views([g, unit.z_for_grad(), input.z.clone()], [dx_range, work.scratch.clone(), work.packed.clone()]);
+        let sums = if edge.sums { input.backward.sums.clone() } else { 0..0 };
+        let ([g, z, x], [dx, scratch, packed, partial]) = self.arena.views(
+            [g, unit.z_for_grad(), input.z.clone()],
+            [dx_range, work.scratch.clone(), work.packed.clone(), sums],
+        );
         let Params { values, grads, .. } = &mut *self.params;
         let dz = unit.grad_source(g, z, self.vectors, values);
         let source = input.source(x, self.vectors, values);
+        let sums = input.norm.as_ref().filter(|_| edge.sums);
+        let sums = sums.map(|norm| norm::GradSums { mean: &self.vectors[norm.vectors[0].clone()], partial });
         let bias_range = bias.clone().unwrap_or_default();
         let ([], [dw, dbias]) = grads.views([], [weight.clone(), bias_range]);
-        let mut dx = edge.dx.map(|write| (dx, write));
+        let mut dx = edge.dx.map(|write| InputGrad { dx, write, sums });
         let dbias = bias.is_some().then_some(dbias);
         let apart = self.clock.apart();
         match &unit.kind {

@@ -109,6 +109,15 @@ impl Kind {
         matches!(self, Self::Softmax)
     }
 
+    /// Chunks of the sums of its input's norm that its reverse step takes, if it can.
+    pub(super) fn grad_chunks(&self) -> Option<usize> {
+        match self {
+            Self::Conv { conv, .. } => conv::grad_chunks(conv),
+            Self::Depthwise { conv, .. } => Some(depthwise::grad_chunks(conv)),
+            _ => None,
+        }
+    }
+
     /// Whether it has learnable parameters.
     pub(super) fn learns(&self) -> bool {
         match self {

@@ -59,6 +59,8 @@ pub(super) struct Edge {
     pub(super) unit: usize,
     /// How this reader's part of the input's gradient is written; `None` where nobody needs it.
     pub(super) dx: Option<Write>,
+    /// Whether this reader takes the sums of the input's norm while it writes the gradient.
+    pub(super) sums: bool,
 }
 
 /// A unit's batch norm. Ranges are of parameters, running statistics and the engine's channel vectors.
@@ -74,6 +76,8 @@ pub(super) struct Norm {
     pub(super) stat_rows: usize,
     /// Whether the operator takes the statistics itself while its result is in cache.
     pub(super) by_producer: bool,
+    /// Chunks of the gradient's sums where the reader takes them.
+    pub(super) grad_chunks: Option<usize>,
 }
 
 /// A unit's activation.
@@ -144,7 +148,7 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
     Ok(UnitPlan {
         kind,
         dims,
-        inputs: unit.inputs.iter().map(|&unit| Edge { unit, dx: None }).collect(),
+        inputs: unit.inputs.iter().map(|&unit| Edge { unit, dx: None, sums: false }).collect(),
         norm,
         act,
         live: false,
@@ -196,6 +200,7 @@ fn norm_plan(source: &Source<'_>, id: NodeId, kind: &Kind, dims: &Dims, vectors:
         vectors: std::array::from_fn(|_| vectors.take(dims)),
         stat_rows,
         by_producer,
+        grad_chunks: None,
     })
 }
 
@@ -231,6 +236,22 @@ fn connect(units: &mut [UnitPlan], logits: usize) {
             edge.dx = Some(if written[edge.unit] { Write::Add } else { Write::Set });
             written[edge.unit] = true;
         }
+    }
+    for unit in (0..units.len()).filter(|&unit| unit != logits) {
+        take_sums(units, unit);
+    }
+}
+
+/// Has the one reader of a normed value take the norm's sums, if it can.
+fn take_sums(units: &mut [UnitPlan], unit: usize) {
+    let edges = |reader: &UnitPlan| reader.inputs.iter().filter(|edge| edge.unit == unit && edge.dx.is_some()).count();
+    let mut readers = (0..units.len()).filter(|&reader| units[reader].has_gradient && edges(&units[reader]) > 0);
+    let (Some(reader), None) = (readers.next(), readers.next()) else { return };
+    let chunks = units[reader].kind.grad_chunks();
+    if let (Some(norm), Some(_)) = (&mut units[unit].norm, chunks) {
+        norm.grad_chunks = chunks;
+        // Whatever takes sums has one input.
+        units[reader].inputs[0].sums = true;
     }
 }
 
@@ -272,7 +293,9 @@ fn place(units: &mut [UnitPlan], logits: usize, threads: usize) -> (Range<usize>
             let [scratch, packed, sums] = unit.backward_working(threads);
             ask(index, Tensor::Backward(|w| &mut w.scratch), scratch, back(index), back(index));
             ask(index, Tensor::Backward(|w| &mut w.packed), packed, back(index), back(index));
-            ask(index, Tensor::Backward(|w| &mut w.sums), sums, back(index), back(index));
+            let by_reader = unit.norm.as_ref().is_some_and(|norm| norm.grad_chunks.is_some());
+            let first_sums = if by_reader { first_g } else { back(index) };
+            ask(index, Tensor::Backward(|w| &mut w.sums), sums, first_sums, back(index));
         }
     }
     requests.push(Request {
@@ -328,7 +351,10 @@ impl UnitPlan {
 
     /// The same of the reverse step, with the norm's gradient sums.
     fn backward_working(&self, threads: usize) -> [usize; 3] {
-        let sums = self.norm.as_ref().map_or(0, |_| norm::grad_sums_len(&self.dims));
+        let sums = self.norm.as_ref().map_or(0, |norm| match norm.grad_chunks {
+            Some(chunks) => chunks * 2 * self.dims.blocks() * LANES,
+            None => norm::grad_sums_len(&self.dims),
+        });
         let wants_input = self.inputs.iter().any(|edge| edge.dx.is_some());
         let [scratch, packed] = self.kind.backward_working(&self.dims, threads, wants_input);
         let prelu = match self.act {
