@@ -20,6 +20,8 @@ const SETTLED: usize = 10;
 const SLOPE: usize = 20;
 /// A loss that falls by no more than this share of the first one has not learnt.
 const LEARNT: f64 = 0.03;
+/// Of the rate with the lowest loss, this share is safe.
+const MARGIN: f64 = 0.1;
 /// The rates that are tried, as shares of the optimizer's default, which suits many networks.
 const RANGE: [f64; 2] = [1e-3, 1e2];
 const STEPS: usize = 200;
@@ -54,7 +56,8 @@ pub struct LrCurve {
     pub points: Vec<LrPoint>,
     /// Whether it did.
     pub diverged: bool,
-    /// The rate at which the smoothed loss fell most steeply on its way to the lowest; `None` where it hardly fell.
+    /// The rate at which the smoothed loss fell most steeply on its way to the lowest, but at most a tenth of
+    /// [`LrCurve::lowest`]: what serves for a few steps may be too much for many. `None` where it hardly fell.
     pub suggestion: Option<f64>,
     /// The rate at which it was lowest: one to stay below.
     pub lowest: Option<f64>,
@@ -98,7 +101,9 @@ impl LrCurve {
         let end = at_lowest.filter(|&at| fell(at)).unwrap_or(0).min(points.len().saturating_sub(reach));
         let steepest = (reach..end).min_by(|&a, &b| slope(a).total_cmp(&slope(b)));
         let rate = |at: usize| points[at].lr;
-        Self { suggestion: steepest.map(rate), lowest: at_lowest.map(rate), diverged, points }
+        let lowest = at_lowest.map(rate);
+        let suggestion = steepest.map(rate).zip(lowest).map(|(steepest, lowest)| steepest.min(MARGIN * lowest));
+        Self { suggestion, lowest, diverged, points }
     }
 }
 
@@ -186,11 +191,14 @@ mod tests {
     fn the_steepest_descent_is_suggested() {
         // Flat, falling around the thirtieth of sixty points, rising at the end.
         let loss = |at: f64| 2.0 - 1.0 / (1.0 + (30.0 - at).exp()) + (at / 12.0 - 4.5).exp();
-        let point = |at: usize| LrPoint { lr: at as f64, loss: loss(at as f64), smoothed: loss(at as f64) };
+        let lr = |at: usize| 10.0_f64.powf(at as f64 / 5.0);
+        let point = |at: usize| LrPoint { lr: lr(at), loss: loss(at as f64), smoothed: loss(at as f64) };
         let curve = LrCurve::new((0..60).map(point).collect(), false);
-        assert!((curve.suggestion.unwrap() - 30.0).abs() <= 1.0, "{:?}", curve.suggestion);
-        let lowest = curve.lowest.unwrap();
-        assert!((33.0..40.0).contains(&lowest), "{lowest}");
+        let (suggestion, lowest) = (curve.suggestion.unwrap(), curve.lowest.unwrap());
+        assert!((lr(29)..=lr(31)).contains(&suggestion) && (lr(33)..lr(40)).contains(&lowest), "{suggestion} {lowest}");
+        let near = (0..60).map(|at| LrPoint { lr: lr(at).sqrt(), ..point(at) }).collect();
+        let near = LrCurve::new(near, false);
+        assert_eq!(near.suggestion, near.lowest.map(|lowest| 0.1 * lowest));
         let rising = (0..60).map(|at| LrPoint { lr: 1.0, loss: 0.0, smoothed: at as f64 }).collect();
         assert_eq!(LrCurve::new(rising, false).suggestion, None);
         assert_eq!(LrCurve::new(Vec::new(), true).suggestion, None);

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, svg: Option<&Path>, out: Output) -> Result {
     }
     match curve.suggestion {
         Some(lr) => out.text(format!(
-            "\nsteepest descent at {lr:.2e}\ntry: {} train --lr {lr:.2e} with the same options",
+            "\nsuggested: {lr:.2e}\ntry: {} train --lr {lr:.2e} with the same options",
             result::program()
         ))?,
         None => out.text("\nthe loss hardly fell at any of these rates")?,
