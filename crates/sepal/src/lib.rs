@@ -69,7 +69,6 @@
 //! # Ok(())
 //! # }
 //! ```
-
 //!
 //! A model trained on the sample that ships with Sepal. Closures see every batch and epoch, and may end the run:
 //!
