@@ -129,6 +129,7 @@ impl<'a> GradSource<'a> {
     /// The constants of channel block `block`, in registers.
     #[inline(always)]
     pub(crate) fn transform<I: Isa>(&self, isa: I, block: usize) -> GradTransform<'a, I> {
+        // As in `Source::transform`.
         #[allow(clippy::manual_map)]
         let norm = match self.norm {
             Some(NormGrad { k1, k2, k3 }) => {

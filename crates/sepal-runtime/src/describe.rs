@@ -181,8 +181,8 @@ fn convolution(name: &str, filters: &Filters) -> String {
     text
 }
 
-/// `3×3/2`
-fn window([height, width]: [usize; 2], stride: [usize; 2]) -> String {
+/// A kernel's height, width and stride as words: `3×3/2`, without the stride where it is 1.
+pub fn window([height, width]: [usize; 2], stride: [usize; 2]) -> String {
     match stride {
         [1, 1] => format!("{height}×{width}"),
         [down, right] if down == right => format!("{height}×{width}/{down}"),

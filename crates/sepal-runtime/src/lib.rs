@@ -54,7 +54,7 @@ pub mod taps;
 mod task;
 mod view;
 
-pub use describe::StepInfo;
+pub use describe::{StepInfo, window};
 pub use error::{Result, RuntimeError};
 pub use plan::{CompileOptions, Memory, Plan, Profile, compile, compile_owned};
 pub use session::{Session, session};

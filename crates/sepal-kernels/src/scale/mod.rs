@@ -99,7 +99,6 @@ pub fn image_grad_scratch(dims: &Dims) -> usize {
 ///
 /// # Panics
 /// If a slice is shorter than its role asks.
-#[allow(clippy::too_many_arguments)]
 pub fn image_grad(
     exec: Exec<'_>,
     dims: &Dims,

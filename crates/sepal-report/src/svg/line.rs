@@ -48,6 +48,12 @@ pub struct LinePlot {
 }
 
 impl LinePlot {
+    /// Lines over the epochs of training.
+    pub fn by_epoch(title: &str, y_label: &str, y_range: Option<(f64, f64)>, series: Vec<Series>) -> Self {
+        let [title, x_label, y_label] = [title, "epoch", y_label].map(str::to_owned);
+        Self { title, x_label, y_label, series, y_range }
+    }
+
     /// The panel alone as a self-contained SVG document.
     pub fn svg(&self) -> String {
         Figure { panels: vec![self.clone()], ..Figure::default() }.svg()

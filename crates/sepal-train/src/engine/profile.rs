@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sepal_graph::Graph;
 use sepal_kernels::elementwise::Binary;
 use sepal_kernels::{Conv, Write, conv, pooling};
+use sepal_runtime::window;
 
 use super::kind::Kind;
 use super::plan::{ActPlan, Plan, UnitPlan, flat_len};
@@ -228,15 +229,6 @@ fn convolution(name: &str, conv: &Conv) -> String {
         text += &format!(" in {} groups", conv.groups);
     }
     text
-}
-
-/// `3×3/2`
-fn window([height, width]: [usize; 2], stride: [usize; 2]) -> String {
-    match stride {
-        [1, 1] => format!("{height}×{width}"),
-        [down, right] if down == right => format!("{height}×{width}/{down}"),
-        [down, right] => format!("{height}×{width}/{down}×{right}"),
-    }
 }
 
 /// Why a unit's operator is a slow one.

@@ -332,17 +332,10 @@ fn curves(runs: &[Run]) -> Figure {
         let points = |run: &Run| history(run).into_iter().filter_map(|row| Some((row.epoch as f64, value(&row)?)));
         runs.iter().map(|run| Series::new(run.row.run.clone(), points(run))).collect()
     };
-    let panel = |title: &str, y_label: &str, y_range, series| LinePlot {
-        title: title.to_owned(),
-        x_label: "epoch".to_owned(),
-        y_label: y_label.to_owned(),
-        series,
-        y_range,
-    };
     let panels = vec![
-        panel("top-1 on held-out pictures", "share", Some((0.0, 1.0)), lines(&|row| row.top1)),
-        panel("loss on held-out pictures", "nats", None, lines(&|row| row.loss)),
-        panel("training loss", "nats", None, lines(&|row| Some(row.train_loss))),
+        LinePlot::by_epoch("top-1 on held-out pictures", "share", Some((0.0, 1.0)), lines(&|row| row.top1)),
+        LinePlot::by_epoch("loss on held-out pictures", "nats", None, lines(&|row| row.loss)),
+        LinePlot::by_epoch("training loss", "nats", None, lines(&|row| Some(row.train_loss))),
     ];
     Figure { panels, ..Figure::default() }
 }

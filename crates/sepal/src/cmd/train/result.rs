@@ -180,13 +180,6 @@ pub(super) fn write_curves(run: &Path, history: &[EpochRow], set: Option<&'stati
         Series::new(name, history.iter().filter_map(|row| Some((row.epoch as f64, value(row)?))))
     };
     let set = set.unwrap_or("val");
-    let panel = |title: &str, y_label: &str, y_range, series| LinePlot {
-        title: title.to_owned(),
-        x_label: "epoch".to_owned(),
-        y_label: y_label.to_owned(),
-        series,
-        y_range,
-    };
     let loss = vec![
         line("train (smoothed labels)".to_owned(), &|row| Some(row.train_loss)),
         line(set.to_owned(), &|row| row.loss),
@@ -198,9 +191,9 @@ pub(super) fn write_curves(run: &Path, history: &[EpochRow], set: Option<&'stati
     ];
     let rate = vec![line("learning rate".to_owned(), &|row| Some(row.lr))];
     let panels = vec![
-        panel("loss", "nats", None, loss),
-        panel("accuracy", "share", Some((0.0, 1.0)), accuracy),
-        panel("learning rate", "", None, rate),
+        LinePlot::by_epoch("loss", "nats", None, loss),
+        LinePlot::by_epoch("accuracy", "share", Some((0.0, 1.0)), accuracy),
+        LinePlot::by_epoch("learning rate", "", None, rate),
     ];
     let svg = Figure { panels, ..Figure::default() }.svg();
     atomic::write(run.join("results.svg"), |w| w.write_all(svg.as_bytes()))
