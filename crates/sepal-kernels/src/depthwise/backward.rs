@@ -4,6 +4,7 @@ use super::forward::stage;
 use super::rows::{Ring, clear};
 use super::transpose::Filters;
 use super::weights::{self, Rowset};
+use super::{grad_chunks, images, images_of};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Write};
 use crate::isa::{Isa, Kernel, Vector, fence};
@@ -91,19 +92,19 @@ pub(super) fn each(conv: &Conv) -> usize {
 
 impl Backward<'_> {
     pub(super) fn run(&self, exec: Exec<'_>) {
-        let planes = self.conv.output.blocks() * self.conv.output.n;
-        exec.pool.run(planes, &|plane, worker| {
+        let items = self.conv.output.blocks() * grad_chunks(self.conv);
+        exec.pool.run(items, &|item, worker| {
             // SAFETY: the part of this worker.
             let scratch = unsafe { self.scratch.part(worker, each(self.conv)) };
-            exec.level.dispatch(Item { of: self, plane, scratch });
+            exec.level.dispatch(Item { of: self, item, scratch });
         });
     }
 }
 
-/// One image of one channel block.
+/// One chunk of images of one channel block.
 struct Item<'a> {
     of: &'a Backward<'a>,
-    plane: usize,
+    item: usize,
     scratch: &'a mut [f32],
 }
 
@@ -112,10 +113,10 @@ impl Kernel for Item<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { of, plane, scratch } = self;
+        let Self { of, item, scratch } = self;
         let conv = of.conv;
         let (input, output) = (conv.input, conv.output);
-        let (block, image) = (plane / output.n, plane % output.n);
+        let (block, chunk) = (item / grad_chunks(conv), item % grad_chunks(conv));
         let walk = Walk::new(conv);
         let (dz_memory, rest) = scratch.split_at_mut(walk.dz.len());
         let (x_memory, rest) = rest.split_at_mut(walk.x.len());
@@ -126,79 +127,81 @@ impl Kernel for Item<'_> {
         unsafe { clear(isa, zeros.as_mut_ptr(), Walk::zeros(conv)) }
         let zeros = zeros[conv.padding[1] * LANES..].as_ptr();
 
-        let in_pixels = input.h * input.w * LANES;
-        let out_pixels = output.h * output.w * LANES;
-        let x = &of.x.z[block * input.plane() + image * in_pixels..][..in_pixels];
-        let at = block * output.plane() + image * out_pixels;
-        let (g, z) = (&of.dz.g[at..][..out_pixels], &of.dz.source.z[at..][..out_pixels]);
         let (transform, grad) = (of.x.transform(isa, block), of.dz.transform(isa, block));
-        let partial = weights::partial_of(conv, plane);
-        // SAFETY: an item is a plane.
+        let partial = weights::partial_of(conv, item);
+        // SAFETY: an item has its own.
         let partial = unsafe { of.partial.slice(partial.start, partial.len()) };
         partial.fill(0.0);
         let (taps, bias) = partial.split_at_mut(conv.taps() * LANES);
         let weights = of.packed[block * conv.taps() * LANES..][..conv.taps() * LANES].as_ptr();
         let filters = Filters::new(conv, weights, &dz_rows);
 
-        // Rows of dz from those computed to those fetched: a few rows, or the plane this worker has next.
-        let ahead = if walk.step > 1 { output.h * of.threads } else { AHEAD };
+        // Rows of dz from those computed to those fetched: a few rows, or the picture this worker has next.
+        let to_next = if images(conv) > 1 { 1 } else { of.threads };
+        let ahead = if walk.step > 1 { output.h * to_next } else { AHEAD };
         let mut sums = GradRunning::new(isa);
-        let (mut x_end, mut dx_end) = (0, 0);
-        let mut first = 0;
-        while first < output.h {
-            let end = (first + walk.step).min(output.h);
-            for row in first..end {
-                let cells = row * output.w * LANES..(row + 1) * output.w * LANES;
-                let to = dz_rows.at(row);
-                let (g, z) = (&g[cells.clone()], &z[cells]);
-                // SAFETY: a row of the ring has the width of a row of the picture.
-                unsafe { stage_grad(isa, &grad, g, z, to) }
-            }
-            let next = (first + ahead) * output.w * LANES;
-            let next = [g.as_ptr().wrapping_add(next), z.as_ptr().wrapping_add(next)];
-            let rowset = Rowset { conv, dz: &dz_rows, x: &x_rows, zeros, rows: first..end, ahead: next };
-            if of.want.dw {
-                let start = (first * conv.stride[0]).saturating_sub(conv.padding[0]).max(x_end);
-                let last = (end - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;
-                x_end = last.saturating_sub(conv.padding[0]).min(input.h).max(x_end);
-                for row in start..x_end {
-                    let from = &x[row * input.w * LANES..][..input.w * LANES];
+        let (in_pixels, out_pixels) = (input.h * input.w * LANES, output.h * output.w * LANES);
+        for image in images_of(conv, chunk) {
+            let x = &of.x.z[block * input.plane() + image * in_pixels..][..in_pixels];
+            let at = block * output.plane() + image * out_pixels;
+            let (g, z) = (&of.dz.g[at..][..out_pixels], &of.dz.source.z[at..][..out_pixels]);
+            let (mut x_end, mut dx_end) = (0, 0);
+            let mut first = 0;
+            while first < output.h {
+                let end = (first + walk.step).min(output.h);
+                for row in first..end {
+                    let cells = row * output.w * LANES..(row + 1) * output.w * LANES;
+                    let to = dz_rows.at(row);
+                    let (g, z) = (&g[cells.clone()], &z[cells]);
                     // SAFETY: a row of the ring has the width of a row of the picture.
-                    unsafe { stage(isa, &transform, from, x_rows.at(row)) }
+                    unsafe { stage_grad(isa, &grad, g, z, to) }
                 }
-                // SAFETY: the rows were just staged.
-                unsafe { rowset.add_taps(isa, taps) }
-            }
-            if of.want.dbias {
-                // SAFETY: as above.
-                unsafe { rowset.add_bias(isa, bias) }
-            }
-            if let Some(target) = of.dx {
-                // The rows of dx that read no later row of dz.
-                let ready = (end * conv.stride[0]).saturating_sub(conv.padding[0]).min(input.h);
-                let ready = if end == output.h { input.h } else { ready };
-                for row in dx_end..ready {
-                    let at = block * input.plane() + image * in_pixels + row * input.w * LANES;
-                    let to = target.dx.at(at, input.w * LANES);
-                    let next = x.as_ptr().wrapping_add((row + ahead * conv.stride[0]) * input.w * LANES);
-                    // What has its sums taken is streamed after that, from a place that is near.
-                    let late = target.stream && target.sums.is_some();
-                    let result = if late { row_memory.as_mut_ptr() } else { to };
-                    // SAFETY: the rows of dz were staged; an item is a plane.
-                    unsafe {
-                        filters.row(isa, row, result, &Target { stream: target.stream && !late, ..target }, next);
-                        if let Some(taker) = target.sums {
-                            taker.add(isa, &mut sums, block, at, result, input.w, late.then_some(to));
+                let next = (first + ahead) * output.w * LANES;
+                let next = [g.as_ptr().wrapping_add(next), z.as_ptr().wrapping_add(next)];
+                let rowset = Rowset { conv, dz: &dz_rows, x: &x_rows, zeros, rows: first..end, ahead: next };
+                if of.want.dw {
+                    let start = (first * conv.stride[0]).saturating_sub(conv.padding[0]).max(x_end);
+                    let last = (end - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] + 1;
+                    x_end = last.saturating_sub(conv.padding[0]).min(input.h).max(x_end);
+                    for row in start..x_end {
+                        let from = &x[row * input.w * LANES..][..input.w * LANES];
+                        // SAFETY: a row of the ring has the width of a row of the picture.
+                        unsafe { stage(isa, &transform, from, x_rows.at(row)) }
+                    }
+                    // SAFETY: the rows were just staged.
+                    unsafe { rowset.add_taps(isa, taps) }
+                }
+                if of.want.dbias {
+                    // SAFETY: as above.
+                    unsafe { rowset.add_bias(isa, bias) }
+                }
+                if let Some(target) = of.dx {
+                    // The rows of dx that read no later row of dz.
+                    let ready = (end * conv.stride[0]).saturating_sub(conv.padding[0]).min(input.h);
+                    let ready = if end == output.h { input.h } else { ready };
+                    for row in dx_end..ready {
+                        let at = block * input.plane() + image * in_pixels + row * input.w * LANES;
+                        let to = target.dx.at(at, input.w * LANES);
+                        let next = x.as_ptr().wrapping_add((row + ahead * conv.stride[0]) * input.w * LANES);
+                        // What has its sums taken is streamed after that, from a place that is near.
+                        let late = target.stream && target.sums.is_some();
+                        let result = if late { row_memory.as_mut_ptr() } else { to };
+                        // SAFETY: the rows of dz were staged; these pictures are this item's.
+                        unsafe {
+                            filters.row(isa, row, result, &Target { stream: target.stream && !late, ..target }, next);
+                            if let Some(taker) = target.sums {
+                                taker.add(isa, &mut sums, block, at, result, input.w, late.then_some(to));
+                            }
                         }
                     }
+                    dx_end = ready.max(dx_end);
                 }
-                dx_end = ready.max(dx_end);
+                first = end;
             }
-            first = end;
         }
         if let Some(taker) = of.dx.and_then(|target| target.sums) {
             // SAFETY: an item is one block of one chunk.
-            unsafe { taker.put(isa, &input, image, block, &sums) }
+            unsafe { taker.put(isa, &input, chunk, block, &sums) }
         }
         if of.dx.is_some_and(|target| target.stream) {
             fence();

@@ -3,6 +3,7 @@
 
 use super::filter::{Ahead, Filter, Sink, keeps_to_tiles};
 use super::rows::{Ring, Rows};
+use super::{grad_chunks, images_of};
 use crate::act::{Act, Ending};
 use crate::exec::{Exec, Shared};
 use crate::geometry::{Conv, Epilogue};
@@ -78,17 +79,19 @@ pub(super) struct Forward<'a> {
 impl Forward<'_> {
     pub(super) fn run(&self, exec: Exec<'_>) {
         let output = self.conv.output;
-        let planes = output.blocks() * output.n;
-        if planes == 0 || output.h * output.w == 0 {
+        if output.n * output.h * output.w == 0 {
             return;
         }
-        // A chunk of statistics is an image; without them, results do not depend on the cut.
+        // Statistics are those of chunks of images; without them, results do not depend on the cut.
+        let chunks = if self.stats.is_some() { grad_chunks(self.conv) } else { output.n };
+        let planes = output.blocks() * chunks;
         let bands = match self.stats {
             Some(_) => 1,
             None => output.h.div_ceil(BAND).min(ITEMS),
         };
         let rows = output.h.div_ceil(bands);
-        // Planes of one item: the top of all planes comes first, as products have it, whose rows are those of all planes.
+        // A plane is a block of an image, or of a chunk of them. The top of all planes comes first, as products have it,
+        // whose rows are those of all planes.
         let groups = ITEMS.div_ceil(bands).min(planes);
         let each = planes.div_ceil(groups);
         let groups = planes.div_ceil(each);
@@ -96,15 +99,16 @@ impl Forward<'_> {
             let first = item / groups * rows;
             let rows = first.min(output.h)..(first + rows).min(output.h);
             let planes = item % groups * each..(item % groups * each + each).min(planes);
-            exec.level.dispatch(Item { of: self, planes, rows, worker });
+            exec.level.dispatch(Item { of: self, planes, chunks, rows, worker });
         });
     }
 }
 
-/// Rows of some planes, each one image of one channel block.
+/// Rows of some planes, each one channel block of an image or of a chunk of images.
 struct Item<'a> {
     of: &'a Forward<'a>,
     planes: Range<usize>,
+    chunks: usize,
     rows: Range<usize>,
     worker: usize,
 }
@@ -114,21 +118,23 @@ impl Kernel for Item<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { of, planes, rows, worker } = self;
+        let Self { of, planes, chunks, rows, worker } = self;
         // SAFETY: the part of this worker, one item at a time.
         let scratch = unsafe { of.scratch.part(worker, each(of.conv)) };
         for plane in planes {
-            let (block, image) = (plane / of.conv.output.n, plane % of.conv.output.n);
-            Plane { of, block, image, rows: rows.clone(), scratch }.run(isa);
+            let (block, chunk) = (plane / chunks, plane % chunks);
+            let images = if of.stats.is_some() { images_of(of.conv, chunk) } else { chunk..chunk + 1 };
+            Plane { of, block, chunk, images, rows: rows.clone(), scratch }.run(isa);
         }
     }
 }
 
-/// Rows of one image of one channel block.
+/// Rows of the images of a chunk, of one channel block.
 struct Plane<'a, 'b> {
     of: &'a Forward<'a>,
     block: usize,
-    image: usize,
+    chunk: usize,
+    images: Range<usize>,
     rows: Range<usize>,
     scratch: &'b mut [f32],
 }
@@ -136,16 +142,16 @@ struct Plane<'a, 'b> {
 impl Plane<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { of, block, image, rows, scratch } = self;
+        let Self { of, block, chunk, images, rows, scratch } = self;
         let (input, output) = (of.conv.input, of.conv.output);
-        let from = block * input.plane() + image * input.h * input.w * LANES;
-        let picture = &of.x.z[from..][..input.h * input.w * LANES];
+        let pixels = input.h * input.w * LANES;
+        let pictures = &of.x.z[block * input.plane() + images.start * pixels..][..images.len() * pixels];
         let ring = row_ring(of.conv);
         let (ring_memory, row_memory) = scratch.split_at_mut(ring.len());
         let transform = of.x.transform(isa, block);
         let staged = is_narrow(of.conv) || !of.x.is_plain();
-        let input_rows = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(picture, input.h, input.w) };
-        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&input_rows, output.w);
+        let first = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(pictures, input.h, input.w) };
+        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&first, output.w);
 
         // A simple activation is applied before the store.
         let ending = of.epilogue.act.ending();
@@ -153,56 +159,73 @@ impl Plane<'_, '_> {
         let act = if ending.is_some() { Act::None } else { of.epilogue.act };
         let ending = ending.unwrap_or(Ending::None);
         let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
-        let to = block * output.plane() + image * output.h * output.w * LANES;
         let width = output.w * LANES;
         let input_stride = of.conv.stride[0];
         // The picture's pixels that a result's share of the next rows amounts to.
         let share = (of.conv.stride[0] * of.conv.stride[1]).min(4);
-        let ahead = Ahead { from: picture.as_ptr(), step: share, lines: share };
+        let ahead = Ahead { from: pictures.as_ptr(), step: share, lines: share };
         let mut running: Option<Running<I>> = None;
-        let mut staged_end = 0;
-        for y in rows {
-            let top = (y * of.conv.stride[0]) as isize;
-            if staged {
-                let needed = needed(of.conv, y);
-                for row in needed.start.max(staged_end)..needed.end {
-                    // SAFETY: a row of the ring has the width of a row of the picture.
-                    unsafe {
-                        stage(isa, &transform, &picture[row * input.w * LANES..][..input.w * LANES], input_rows.at(row))
+        for (image, picture) in images.zip(pictures.chunks_exact(pixels.max(1))) {
+            let input_rows = if staged { first } else { Rows::in_place(picture, input.h, input.w) };
+            let to = block * output.plane() + image * output.h * output.w * LANES;
+            let mut staged_end = 0;
+            for y in rows.clone() {
+                let top = (y * of.conv.stride[0]) as isize;
+                if staged {
+                    let needed = needed(of.conv, y);
+                    for row in needed.start.max(staged_end)..needed.end {
+                        // SAFETY: a row of the ring has the width of a row of the picture.
+                        unsafe {
+                            stage(
+                                isa,
+                                &transform,
+                                &picture[row * input.w * LANES..][..input.w * LANES],
+                                input_rows.at(row),
+                            )
+                        }
                     }
+                    staged_end = needed.end.max(staged_end);
                 }
-                staged_end = needed.end.max(staged_end);
-            }
-            let next = picture.as_ptr().wrapping_add((staged_end + input_stride) * input.w * LANES);
-            let ahead = if staged { Ahead { from: next, ..ahead } } else { Ahead::NONE };
-            let at = to + y * width;
-            let out = of.out.at(at, width);
-            let results = if direct { out } else { row_memory.as_mut_ptr() };
-            let plus = of.epilogue.add.map(
-                #[inline(always)]
-                |add| add[at..][..width].as_ptr(),
-            );
-            let sink =
-                Sink { to: results, step: 1, count: output.w, bias, plus, ending, add: false, stream: false, ahead };
-            // SAFETY: the rows needed were staged or lie in place; results are this item's.
-            unsafe { filter.run(isa, &input_rows, top, &sink) }
-            if !direct {
-                let row = Row { act, block, to: out, width: output.w, stream: of.stream };
-                // SAFETY: this item's row of the output; streamed outputs are aligned.
-                unsafe { row.finish(isa, row_memory.as_mut_ptr()) }
-            }
-            if of.stats.is_some() {
-                // What was streamed is no longer near, its copy is.
+                let next = picture.as_ptr().wrapping_add((staged_end + input_stride) * input.w * LANES);
+                let ahead = if staged { Ahead { from: next, ..ahead } } else { Ahead::NONE };
+                let at = to + y * width;
+                let out = of.out.at(at, width);
                 let results = if direct { out } else { row_memory.as_mut_ptr() };
-                // SAFETY: the row was just written, and is not empty.
-                let first = unsafe { I::Block::load(isa, results) };
-                running.get_or_insert(Running::new(isa, first)).add(
-                    isa,
-                    output.w,
-                    // SAFETY: the row was just written.
+                let plus = of.epilogue.add.map(
                     #[inline(always)]
-                    |x| unsafe { I::Block::load(isa, results.add(x * LANES)) },
+                    |add| add[at..][..width].as_ptr(),
                 );
+                let sink = Sink {
+                    to: results,
+                    step: 1,
+                    count: output.w,
+                    bias,
+                    plus,
+                    ending,
+                    add: false,
+                    stream: false,
+                    ahead,
+                };
+                // SAFETY: the rows needed were staged or lie in place; results are this item's.
+                unsafe { filter.run(isa, &input_rows, top, &sink) }
+                if !direct {
+                    let row = Row { act, block, to: out, width: output.w, stream: of.stream };
+                    // SAFETY: this item's row of the output; streamed outputs are aligned.
+                    unsafe { row.finish(isa, row_memory.as_mut_ptr()) }
+                }
+                if of.stats.is_some() {
+                    // What was streamed is no longer near, its copy is.
+                    let results = if direct { out } else { row_memory.as_mut_ptr() };
+                    // SAFETY: the row was just written, and is not empty.
+                    let first = unsafe { I::Block::load(isa, results) };
+                    running.get_or_insert(Running::new(isa, first)).add(
+                        isa,
+                        output.w,
+                        // SAFETY: the row was just written.
+                        #[inline(always)]
+                        |x| unsafe { I::Block::load(isa, results.add(x * LANES)) },
+                    );
+                }
             }
         }
         if of.stream {
@@ -210,7 +233,7 @@ impl Plane<'_, '_> {
         }
         if let (Some(stats), Some(running)) = (of.stats, running) {
             // SAFETY: an item is one block of one chunk.
-            unsafe { crate::norm::put(isa, &output, stats, image, block, running.parts(isa)) }
+            unsafe { crate::norm::put(isa, &output, stats, chunk, block, running.parts(isa)) }
         }
     }
 }

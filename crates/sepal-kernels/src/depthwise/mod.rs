@@ -21,6 +21,7 @@ use crate::layout::LANES;
 use crate::norm::Taker;
 use crate::pass;
 use crate::source::{GradSource, Source};
+use std::ops::Range;
 
 /// Floats of packed weights.
 pub fn packed_len(conv: &Conv) -> usize {
@@ -49,9 +50,28 @@ pub fn pack(exec: Exec<'_>, conv: &Conv, weight: &[f32], packed: &mut [f32]) {
     });
 }
 
-/// Rows of a statistics chunk: an image.
+/// Pixels of results that make a chunk of small pictures.
+const CHUNK: usize = 256;
+/// Chunks that balance the load of a handful of workers.
+const CHUNKS: usize = 16;
+
+/// Images of a chunk, whose sums are taken together: what there is to do once per chunk would be most of the work if
+/// each small picture were one.
+fn images(conv: &Conv) -> usize {
+    let output = conv.output;
+    let most = (output.blocks() * output.n / CHUNKS).clamp(1, output.n.max(1));
+    (CHUNK / (output.h * output.w).max(1)).clamp(1, most)
+}
+
+/// Images of chunk `chunk`.
+fn images_of(conv: &Conv, chunk: usize) -> Range<usize> {
+    let (each, n) = (images(conv), conv.output.n);
+    (chunk * each).min(n)..(chunk * each + each).min(n)
+}
+
+/// Rows of a statistics chunk: an image, or several small ones.
 pub fn stat_rows(conv: &Conv) -> usize {
-    (conv.output.h * conv.output.w).max(1)
+    images(conv) * (conv.output.h * conv.output.w).max(1)
 }
 
 /// Floats of scratch that [`forward`] needs on `threads` workers.
@@ -95,9 +115,9 @@ pub fn forward(
     forward::Forward { conv, x, packed, epilogue, out, stats, scratch, stream }.run(exec);
 }
 
-/// Chunks of the sums that [`backward`] takes of the input's gradient: one for each image.
+/// Chunks of the sums that [`backward`] takes of the input's gradient: an image, or several small ones.
 pub fn grad_chunks(conv: &Conv) -> usize {
-    conv.input.n
+    conv.input.n.div_ceil(images(conv))
 }
 
 /// The gradients of a depthwise convolution, each optional.

@@ -1,5 +1,6 @@
 //! The gradient of the weights: for each tap, the sum over pixels of `dz` times what the tap read.
 
+use super::grad_chunks;
 use super::rows::Rows;
 use crate::exec::{Exec, Shared};
 use crate::geometry::Conv;
@@ -7,19 +8,19 @@ use crate::isa::{Isa, Kernel, Vector, prefetch};
 use crate::layout::LANES;
 use std::ops::Range;
 
-/// Floats of one plane's partial sums: the taps, then the bias.
-fn plane_len(conv: &Conv) -> usize {
+/// Floats of the partial sums of a channel block of a chunk: the taps, then the bias.
+fn chunk_len(conv: &Conv) -> usize {
     (conv.taps() + 1) * LANES
 }
 
-/// Floats of the partial sums of all planes.
+/// Floats of the partial sums of all chunks.
 pub(super) fn partial_len(conv: &Conv) -> usize {
-    conv.output.blocks() * conv.output.n * plane_len(conv)
+    conv.output.blocks() * grad_chunks(conv) * chunk_len(conv)
 }
 
-/// Where the partial sums of a plane lie.
-pub(super) fn partial_of(conv: &Conv, plane: usize) -> Range<usize> {
-    plane * plane_len(conv)..(plane + 1) * plane_len(conv)
+/// Where the partial sums of a chunk lie, counted block by block.
+pub(super) fn partial_of(conv: &Conv, index: usize) -> Range<usize> {
+    index * chunk_len(conv)..(index + 1) * chunk_len(conv)
 }
 
 /// Rows of a plane that a call adds to the sums.
@@ -218,7 +219,7 @@ unsafe fn tile<I: Isa, const STRIDE: usize, const T: usize>(
     }
 }
 
-/// Adds the planes' partial sums in the order of the images and puts them into place.
+/// Adds the chunks' partial sums in order and puts them into place.
 pub(super) fn reduce(exec: Exec<'_>, conv: &Conv, partial: &[f32], dw: Option<&mut [f32]>, dbias: Option<&mut [f32]>) {
     if dw.is_none() && dbias.is_none() {
         return;
@@ -242,13 +243,13 @@ impl Kernel for Reduce<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let (taps, images) = (self.conv.taps(), self.conv.output.n);
+        let (taps, chunks) = (self.conv.taps(), grad_chunks(self.conv));
         let channels = (self.conv.output.c - self.block * LANES).min(LANES);
         for tap in 0..=taps {
             let mut sum = I::Block::splat(isa, 0.0);
-            for image in 0..images {
-                let plane = &self.partial[partial_of(self.conv, self.block * images + image)];
-                let line = &plane[tap * LANES..][..LANES];
+            for chunk in 0..chunks {
+                let sums = &self.partial[partial_of(self.conv, self.block * chunks + chunk)];
+                let line = &sums[tap * LANES..][..LANES];
                 // SAFETY: sixteen floats.
                 sum = sum.add(isa, unsafe { I::Block::load(isa, line.as_ptr()) });
             }
