@@ -15,6 +15,8 @@ use std::ops::Range;
 const PARTIALS: usize = 2 * 1024 * 1024;
 /// ... and there are at most this many.
 const CHUNKS: usize = 16;
+/// Items that balance the load of a handful of workers, where there are fewer chunks.
+const GROUPS: usize = CHUNKS / 2;
 
 /// How the gradient of the weights is cut.
 #[derive(Clone, Copy)]
@@ -35,10 +37,13 @@ impl Cuts {
         let rounds = side.rounds(window.taps());
         let rows = Cut::new(window.rows(), rows_for((rounds.planes() + side.panels()) * LANES, 2 * STAGED));
         let most = (PARTIALS / side.len().max(1)).clamp(4, CHUNKS) & !1;
-        let rows = rows.rounded(most);
-        let chunks = Cut::new(rows.pieces(), rows.pieces().div_ceil(most).max(1));
+        // Few rows are cheaper read once for each group of panels than many weights are added up from partial sums.
+        let read = GROUPS * window.rows() * side.inputs * side.taps;
+        let few = window.is_identity() && read < most * side.len();
+        let rows = rows.rounded(if few { 1 } else { most });
+        let chunks = Cut::new(rows.pieces(), if few { rows.pieces() } else { rows.pieces().div_ceil(most) }.max(1));
         let panels = side.panels();
-        let groups = (CHUNKS / 2).div_ceil(chunks.pieces().max(1)).min(panels.div_ceil(4));
+        let groups = GROUPS.div_ceil(chunks.pieces().max(1)).min(panels.div_ceil(4));
         Self { side, window, rounds, rows, chunks, panels: Cut::new(panels, panels.div_ceil(groups)) }
     }
 
