@@ -171,6 +171,12 @@ pub enum Error {
     /// Metadata contradict the graph or themselves.
     #[error("metadata: {0}")]
     Meta(String),
+    /// The name of a sharing protocol is unknown.
+    #[error("unknown protocol `{name}`, choose from {}", crate::Protocol::ALL.map(crate::Protocol::name).join(", "))]
+    UnknownProtocol {
+        /// The name given.
+        name: String,
+    },
     /// The name of an activation is unknown.
     #[error("unknown activation `{name}`, choose from {}", crate::Activation::NAMES.join(", "))]
     UnknownActivation {

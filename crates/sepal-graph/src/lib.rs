@@ -34,6 +34,7 @@ pub mod ops;
 mod param;
 pub mod rewrites;
 mod shape;
+pub mod sharing;
 mod tensor;
 mod weights;
 
@@ -49,5 +50,6 @@ pub use ops::{
 };
 pub use param::{OpParam, ParamSpec, Role};
 pub use shape::Shape;
+pub use sharing::Protocol;
 pub use tensor::Tensor;
 pub use weights::Weights;

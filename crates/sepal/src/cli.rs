@@ -43,6 +43,7 @@ enum Command {
     Inspect(cmd::inspect::Args),
     Bench(cmd::bench::Args),
     Data(cmd::data::Args),
+    Domains(Box<cmd::domains::Args>),
     Completions(cmd::completions::Args),
 }
 
@@ -69,6 +70,7 @@ impl Cli {
             Command::Inspect(args) => cmd::inspect::run(&args, out),
             Command::Bench(args) => cmd::bench::run(&args, out),
             Command::Data(args) => cmd::data::run(&args, out),
+            Command::Domains(args) => cmd::domains::run(&args, out),
             Command::Completions(args) => cmd::completions::run(&args, out),
         }
     }
@@ -97,8 +99,10 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         let mut checked = 0;
-        let verbs = command.get_subcommands().filter(|c| c.get_name() != "help");
-        for (verb, own) in verbs.map(|c| (c.get_name(), examples(c))).chain([("sepal", examples(&command))]) {
+        let named = |c: &&clap::Command| c.get_name() != "help";
+        let verbs = command.get_subcommands().filter(named);
+        let all = verbs.flat_map(|c| std::iter::once(c).chain(c.get_subcommands().filter(named)));
+        for (verb, own) in all.map(|c| (c.get_name(), examples(c))).chain([("sepal", examples(&command))]) {
             assert!(!own.is_empty(), "{verb} has no example");
             for example in own {
                 let words = example.split_whitespace().map(|word| word.trim_matches('\''));
