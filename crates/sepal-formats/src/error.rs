@@ -326,6 +326,87 @@ pub enum FormatError {
         /// All of them.
         missing: Vec<MissingOperator>,
     },
+    /// A bundle where a single model is asked for.
+    #[error("{file}: is a bundle of several domains ({}), not a model", domains.join(", "))]
+    IsBundle {
+        /// The file.
+        file: String,
+        /// Its domains, as far as their names can be read.
+        domains: Vec<String>,
+    },
+    /// A file of tensors that is no bundle.
+    #[error("{file}: is no bundle of domains")]
+    NotABundle {
+        /// The file.
+        file: String,
+    },
+    /// The domains of a bundle contradict one another.
+    #[error("{file}: the bundle is damaged: {reason}")]
+    Bundle {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A bundle has no domain of that name.
+    #[error("{file}: has no domain `{}`; its domains are: {}", name.escape_debug(), there.join(", "))]
+    NoDomain {
+        /// The file.
+        file: String,
+        /// The name looked for.
+        name: String,
+        /// The names there are.
+        there: Vec<String>,
+    },
+    /// What cannot be the name of a domain.
+    #[error("`{}` cannot be the name of a domain: 1 to 64 letters, digits, `_` and `-`, which it does not begin with", name.escape_debug())]
+    DomainName {
+        /// The name, cut to a printable length.
+        name: String,
+    },
+    /// A domain of that name is there already.
+    #[error("{file}: has a domain `{name}` already")]
+    DomainTaken {
+        /// The file.
+        file: String,
+        /// The name.
+        name: String,
+    },
+    /// Others borrow from a domain that is to be removed.
+    #[error("{file}: `{name}` cannot be removed: its tensors are borrowed by {}", by.join(", "))]
+    DomainNeeded {
+        /// The file.
+        file: String,
+        /// The domain.
+        name: String,
+        /// Who borrows from it.
+        by: Vec<String>,
+    },
+    /// The first domain, which new ones start from, is to be removed.
+    #[error("{file}: `{name}` cannot be removed: its network is the bundle's trunk, which new domains start from")]
+    TrunkDomain {
+        /// The file.
+        file: String,
+        /// The domain.
+        name: String,
+    },
+    /// A tensor that a protocol shares is not that of the bundle.
+    #[error(
+        "{file}: under `{protocol}` the tensor `{tensor}` is that of `{domain}` (`{path}`), but the model's is another: it was trained \
+         from another bundle, or under another protocol"
+    )]
+    NotShared {
+        /// The file.
+        file: String,
+        /// The protocol.
+        protocol: sepal_graph::Protocol,
+        /// The model's tensor.
+        tensor: String,
+        /// Whose it should be.
+        domain: String,
+        /// Its path there.
+        path: String,
+    },
     /// A folder without the weights that a run leaves.
     #[error("{folder}: is no run folder: it has neither {}", tried.join(" nor "))]
     NotARun {
@@ -385,6 +466,11 @@ impl FormatError {
             Self::WeightsOnly { .. } | Self::NoNetwork { .. } => {
                 Some("say which network: sepal import FILE --model SPEC -o OUT")
             }
+            Self::IsBundle { .. } => Some("take a domain out: sepal domains extract BUNDLE --domain NAME -o FILE"),
+            Self::NotABundle { .. } => Some("begin one with: sepal domains init RUN -o BUNDLE --name NAME"),
+            Self::DomainTaken { .. } => Some("choose another --name, or remove that one: sepal domains remove"),
+            Self::DomainNeeded { .. } => Some("remove those first"),
+            Self::TrunkDomain { .. } => Some("take the others out (sepal domains extract) and begin a bundle of them"),
             Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
             Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
                 Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")

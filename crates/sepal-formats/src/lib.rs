@@ -1,6 +1,7 @@
 //! Read and write model files.
 //!
 //! - [`open`] reads a model whatever its format; [`native`] is the project's own file, [`onnx`] everybody's.
+//! - [`bundle`] keeps the networks of many domains in one file.
 //! - [`read_state`] reads weights without a network, from [`pth`], [`keras`] and safetensors files, and [`names::load`] fits
 //!   them to a graph under the names that others gave them; [`inspect()`] says what any file holds.
 //! - [`tensors`] stores named tensors and strings, for training checkpoints; [`npy`] NumPy arrays.
@@ -33,6 +34,7 @@
 //! ```
 
 pub mod atomic;
+pub mod bundle;
 mod error;
 mod half;
 mod inspect;

@@ -177,6 +177,28 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+    /// A network without separable convolutions cannot share them.
+    #[error(
+        "`{protocol}` shares the halves of depthwise separable convolutions, and `{graph}` has {}: build it of \
+         separable blocks, as `block=dsc` does",
+        show_inseparable(layers, *more)
+    )]
+    NotSeparable {
+        /// The protocol.
+        protocol: crate::Protocol,
+        /// The network.
+        graph: String,
+        /// The first layers that are not separable, with their kernels.
+        layers: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A network without gates cannot be one that shares softly.
+    #[error("`{graph}` has no depthwise convolutions that gates mix, which `soft` is about")]
+    NotSoft {
+        /// The network.
+        graph: String,
+    },
     /// The name of an activation is unknown.
     #[error("unknown activation `{name}`, choose from {}", crate::Activation::NAMES.join(", "))]
     UnknownActivation {
@@ -211,5 +233,14 @@ fn show_range(range: &RangeInclusive<usize>) -> String {
         (start, end) if start == end => start.to_string(),
         (start, &MAX_INPUTS) => format!("{start} or more"),
         (start, end) => format!("{start} to {end}"),
+    }
+}
+
+/// Layers that are not separable, as the object of a sentence.
+fn show_inseparable(layers: &[String], more: usize) -> String {
+    match (layers, more) {
+        ([], _) => "no depthwise convolution".to_owned(),
+        (layers, 0) => format!("others: {}", layers.join(", ")),
+        (layers, more) => format!("others: {} and {more} more", layers.join(", ")),
     }
 }

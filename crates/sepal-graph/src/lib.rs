@@ -50,6 +50,6 @@ pub use ops::{
 };
 pub use param::{OpParam, ParamSpec, Role};
 pub use shape::Shape;
-pub use sharing::Protocol;
+pub use sharing::{Protocol, Sharing};
 pub use tensor::Tensor;
 pub use weights::Weights;

@@ -11,5 +11,5 @@ mod table;
 
 pub use number::{bytes, duration, grouped, percent, short};
 pub use spark::sparkline;
-pub use svg::{Figure, LinePlot, Series, confusion_svg};
+pub use svg::{Figure, HeatMap, LinePlot, Series, confusion_svg};
 pub use table::{Align, Table};

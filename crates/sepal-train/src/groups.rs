@@ -30,14 +30,12 @@ impl Group {
     }
 }
 
-/// The parameters that a recipe trains, grouped, in the order of the slots.
+/// The parameters that a recipe trains, which are those that are not frozen, grouped, in the order of the slots.
 ///
 /// # Errors
-/// [`Error::Glob`] for a `freeze` that is no glob, matches no parameter, or leaves none to train, and for paths of
-/// `groups` that are no globs or match nothing.
+/// [`Error::Glob`] for a `freeze` that leaves none to train, and for paths of `groups` that are no globs or match
+/// nothing.
 pub(crate) fn groups(slots: &[Slot], recipe: &Recipe) -> Result<Vec<Group>> {
-    let globs = Globs::new("freeze", &recipe.freeze)?;
-    globs.check_used(slots)?;
     let special = recipe.groups.iter().map(|group| Ok((Globs::new(PATHS, &group.paths)?, group)));
     let special = special.collect::<Result<Vec<_>>>()?;
     special.iter().try_for_each(|(globs, _)| globs.check_used(slots))?;
@@ -45,7 +43,7 @@ pub(crate) fn groups(slots: &[Slot], recipe: &Recipe) -> Result<Vec<Group>> {
     // A frozen parameter between two others keeps them apart.
     let mut apart = true;
     for slot in slots {
-        if globs.matches(&slot.path) {
+        if slot.frozen {
             apart = true;
             continue;
         }
@@ -109,10 +107,10 @@ impl Globs {
     }
 
     /// A glob that selects nothing is a slip of the pen.
-    pub(crate) fn check_used(&self, slots: &[Slot]) -> Result<()> {
+    pub(crate) fn check_used<'a>(&self, slots: impl IntoIterator<Item = &'a Slot> + Clone) -> Result<()> {
         for glob in &self.list {
-            if !slots.iter().any(|slot| glob.is_match(&slot.path)) {
-                let first = slots.first().map_or("", |slot| slot.path.as_str());
+            if !slots.clone().into_iter().any(|slot| glob.is_match(&slot.path)) {
+                let first = slots.clone().into_iter().next().map_or("", |slot| slot.path.as_str());
                 return Err(Error::Glob {
                     field: self.field,
                     glob: glob.glob().glob().to_owned(),
@@ -126,6 +124,8 @@ impl Globs {
 
 #[cfg(test)]
 mod tests {
+    use sepal_graph::NodeId;
+
     use super::*;
     use crate::recipe::ParamGroup;
 
@@ -144,13 +144,21 @@ mod tests {
         rows.map(|(path, role, len): (&str, Role, usize)| {
             let range = at..at + len;
             at = range.end.next_multiple_of(16);
-            Slot { path: path.into(), role, shape: vec![len], range }
+            Slot { path: path.into(), node: NodeId::new(0), role, shape: vec![len], range, frozen: false }
         })
         .into()
     }
 
+    /// The slots, frozen as the recipe says.
+    fn frozen(recipe: &Recipe) -> Result<Vec<Slot>> {
+        let (globs, mut slots) = (Globs::new("freeze", &recipe.freeze)?, slots());
+        globs.check_used(&slots)?;
+        slots.iter_mut().for_each(|slot| slot.frozen = globs.matches(&slot.path));
+        Ok(slots)
+    }
+
     fn spans(recipe: &Recipe) -> Vec<(Range<usize>, bool)> {
-        groups(&slots(), recipe).unwrap().into_iter().map(|g| (g.range, g.weight_decay > 0.0)).collect()
+        groups(&frozen(recipe).unwrap(), recipe).unwrap().into_iter().map(|g| (g.range, g.weight_decay > 0.0)).collect()
     }
 
     #[test]
@@ -184,7 +192,8 @@ mod tests {
             (&["pointwise"], "matches no parameter; paths are like stem.conv.weight"),
             (&["a[", "*"], "is not a glob"),
         ] {
-            let text = groups(&slots(), &freeze(globs)).unwrap_err().to_string();
+            let recipe = freeze(globs);
+            let text = frozen(&recipe).and_then(|slots| groups(&slots, &recipe)).unwrap_err().to_string();
             assert!(text.contains(problem) && text.contains("freeze"), "{text}");
         }
     }

@@ -4,6 +4,7 @@ mod accumulate;
 mod engine;
 mod error;
 mod evaluate;
+mod frozen;
 mod groups;
 mod history;
 mod metric;

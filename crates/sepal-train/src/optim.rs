@@ -25,8 +25,7 @@ impl Optim {
     /// The recipe's optimizer with the state of a fresh run.
     ///
     /// # Errors
-    /// [`Error::Glob`](crate::Error::Glob) for a `freeze` that selects nothing or everything, or a group that
-    /// selects nothing.
+    /// [`Error::Glob`](crate::Error::Glob) for a `freeze` that leaves nothing to train, or a group that selects nothing.
     pub(crate) fn new(recipe: &Recipe, params: &Params) -> Result<Self> {
         let groups = groups(&params.slots, recipe)?;
         let longest = groups.iter().map(|group| group.range.len()).max().unwrap_or(0);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use sepal_graph::{Graph, NodeId, Role, Tensor, Weights};
+use sepal_graph::{Graph, NodeId, ParamSpec, Role, Tensor, Weights};
 use sepal_kernels::{Buffer, LANES};
 
 /// One tensor's place in a flat buffer.
@@ -11,6 +11,8 @@ use sepal_kernels::{Buffer, LANES};
 pub struct Slot {
     /// Parameter path, such as `block1.depthwise.weight`.
     pub path: String,
+    /// The node it belongs to.
+    pub node: NodeId,
     /// What it is for.
     pub role: Role,
     /// Shape in PyTorch's order.
@@ -18,6 +20,8 @@ pub struct Slot {
     /// Its floats. Starts on a cache line; zeros fill up to the next slot, so that a vector of
     /// one float per channel can be read in whole channel blocks.
     pub range: Range<usize>,
+    /// Whether it stays as it is. A norm whose running statistics do uses them in training, too.
+    pub frozen: bool,
 }
 
 impl Slot {
@@ -61,7 +65,8 @@ impl Params {
             let range = *end..*end + spec.elements();
             *end = range.end.next_multiple_of(LANES);
             index.insert((spec.node, part(spec.role)), list.len());
-            list.push(Slot { path: spec.path, role: spec.role, shape: spec.shape, range });
+            let ParamSpec { path, node, shape, role, .. } = spec;
+            list.push(Slot { path, node, role, shape, range, frozen: false });
         }
         let [mut values, mut buffers] = [Buffer::zeroed(len), Buffer::zeroed(buffers_len)];
         for (list, floats) in [(&slots, &mut values), (&buffer_slots, &mut buffers)] {
@@ -70,6 +75,14 @@ impl Params {
             }
         }
         Ok(Self { slots, values, grads: Buffer::zeroed(len), buffer_slots, buffers, index })
+    }
+
+    /// Has those parameters and running statistics stay as they are whose paths `stays` picks; an engine has to be
+    /// compiled afterwards.
+    pub fn freeze(&mut self, stays: impl Fn(&str) -> bool) {
+        for slot in self.slots.iter_mut().chain(&mut self.buffer_slots) {
+            slot.frozen = stays(&slot.path);
+        }
     }
 
     /// The present weights.
@@ -94,6 +107,11 @@ impl Params {
                 Ok((slot.path.clone(), tensor))
             })
             .collect()
+    }
+
+    /// The parameters of a node that are trained.
+    pub(crate) fn trained(&self, node: Option<NodeId>) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(move |slot| Some(slot.node) == node && !slot.frozen)
     }
 
     /// The slot that a node's learnable parameter, or running statistic, has.

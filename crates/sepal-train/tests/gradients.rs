@@ -137,10 +137,50 @@ fn two_labels_are_the_weighted_sum_of_their_losses() {
     }
 }
 
-/// Compares a few elements of every gradient.
+/// A norm whose statistics stay uses them; what else stays has no gradient, and changes nobody's.
+#[test]
+fn frozen_norms_use_and_keep_their_statistics() {
+    let has_norm = |case: &Case| case.graph.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm(_)));
+    let drops = |case: &Case| case.graph.nodes.iter().any(|node| matches!(node.op, Op::Dropout(_)));
+    let cases: Vec<Case> = cases().into_iter().filter(|c| !c.inference_only && has_norm(c) && !drops(c)).collect();
+    assert!(cases.len() > 10);
+    let ends = |path: &str| path.starts_with("before.") || path.starts_with("after.");
+    type Stays<'a> = &'a dyn Fn(&str, bool) -> bool;
+    let all: [(&str, Stays<'_>); 3] = [
+        ("statistics", &|path, _| path.contains(".running_")),
+        ("norms", &|_, is_norm| is_norm),
+        ("everything within", &|path, _| !ends(path)),
+    ];
+    for (case, (what, stays)) in cases.iter().flat_map(|case| all.map(|variant| (case, variant))) {
+        let graph = trainable(case);
+        let weights = Weights::formula(&graph).unwrap();
+        let is_norm = |path: &str| {
+            let node = graph.find(path.rsplit_once('.').unwrap().0).unwrap().1;
+            matches!(node.op, Op::BatchNorm(_))
+        };
+        let input = case.input(BATCH);
+        let labels = Filler::new(3).labels(BATCH, CLASSES);
+        let wide: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
+        let mut naive = Naive::new(&graph, &weights).unwrap();
+        let loss = |naive: &Naive| naive.loss(&wide, &labels, 0.1, Mode::Eval);
+        let mut params = Params::new(&graph, &weights).unwrap();
+        params.freeze(|path| stays(path, is_norm(path)));
+        let before = params.buffers.to_vec();
+        let mut engine = Engine::new(&graph, &params, BATCH, Arc::new(Serial), EngineOptions::default()).unwrap();
+        let batch = Batch { images: &input, labels: &labels, mixed: None, smoothing: 0.1, seed: 1 };
+        let output = engine.step(&mut params, &batch).unwrap();
+        let name = format!("{}, frozen {what}", case.name);
+        let expected = loss(&naive);
+        assert!((output.loss - expected).abs() < 1e-4 * expected, "{name}: loss {} for {expected}", output.loss);
+        assert_eq!(params.buffers.to_vec(), before, "{name}");
+        check(&name, &params, &mut naive, &loss);
+    }
+}
+
+/// Compares a few elements of every gradient of what is trained.
 fn check(name: &str, params: &Params, naive: &mut Naive, loss: &dyn Fn(&Naive) -> f64) {
     let mut filler = Filler::new(11);
-    for slot in &params.slots {
+    for slot in params.slots.iter().filter(|slot| !slot.frozen) {
         let grads = &params.grads[slot.range.clone()];
         let largest = grads.iter().fold(0.0_f64, |most, &g| most.max(f64::from(g).abs()));
         for _ in 0..3 {

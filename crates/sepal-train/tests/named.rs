@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sepal_data::{Dataset, Splits, Subset, sample};
-use sepal_graph::{Meta, Model, Task, Weights};
+use sepal_graph::{Meta, Model, Protocol, Sharing, Task, Weights};
 use sepal_kernels::pool::Serial;
 use sepal_train::{
     Batch, Engine, EngineOptions, Layer, Optimizer, Params, Recipe, Schedule, TrainOptions, Trainer, find_recipe,
@@ -30,7 +30,11 @@ fn every_one_trains_its_network() {
         let recipe = Recipe { size, epochs: 1, batch: 3, ema_decay: 0.0, ..whole.clone() };
         let data = six();
         let classes = data.classes.len();
-        let graph = sepal_zoo::build(&recipe.model.parse().unwrap(), Some([size; 2]), classes).unwrap();
+        let mut graph = sepal_zoo::build(&recipe.model.parse().unwrap(), Some([size; 2]), classes).unwrap();
+        if recipe.protocol == Some(Protocol::Soft) {
+            graph = sepal_zoo::soften(&graph, &["first", "second"]).unwrap();
+        }
+        let sharing = Sharing::new(recipe.protocol.unwrap_or(Protocol::Scratch), &graph);
         let weights = Weights::init(&graph, 1).unwrap();
         if task == Task::Segment {
             let mut params = Params::new(&graph, &weights).unwrap();
@@ -52,8 +56,10 @@ fn every_one_trains_its_network() {
         assert_eq!(outcome.history[0].ortho.is_some(), recipe.ortho.is_some(), "{name}");
         let after = trainer.model().unwrap().weights;
         let moved = |path: &str| before.get(path).unwrap() != after.get(path).unwrap();
-        let mut pointwise = before.iter().map(|(path, _)| path).filter(|path| path.ends_with("pointwise.weight"));
-        assert!(pointwise.all(|path| moved(path) != (name == "resdsc_domain")), "{name}");
+        let Sharing { shared, private } = sharing.unwrap();
+        assert!(shared.iter().all(|spec| !moved(&spec.path)), "{name}");
+        let mut weights = private.iter().filter(|spec| spec.path.ends_with("wise.weight"));
+        assert!(weights.all(|spec| moved(&spec.path)), "{name}");
         assert!(moved("classifier.weight"), "{name}");
     }
 }
@@ -68,7 +74,7 @@ fn the_papers_values() {
     assert_eq!(xception.schedule, Schedule::Exponential { gamma: 0.94, every: 2.0 });
     let (first, further) = (of("resdsc"), of("resdsc_domain"));
     assert_eq!(first.schedule, Schedule::Step { milestones: vec![40.0, 60.0, 80.0], gamma: 0.1 });
-    assert_eq!(further, Recipe { freeze: vec!["*pointwise.weight".into()], ..first });
+    assert_eq!(further, Recipe { protocol: Some(Protocol::SharePointwise), ..first });
     assert_eq!((of("pydmobilenet").batch, of("pydmobilenet").augment.crop_padding), (128, Some(4)));
     let espnet = of("espnet");
     assert_eq!((espnet.epochs, espnet.lr(), espnet.model.as_str()), (300, 5e-4, "espnet:p=2,q=8"));

@@ -21,6 +21,7 @@ mod error;
 pub mod networks;
 mod options;
 mod registry;
+mod soften;
 mod spec;
 mod swap;
 
@@ -29,5 +30,6 @@ pub use channels::round_channels;
 pub use error::{Error, Result};
 pub use options::{Kind, OptionRow, Options, Value};
 pub use registry::{Defaults, NetworkRow, Variant, build, find, networks};
+pub use soften::soften;
 pub use spec::Spec;
 pub use swap::{Swapped, swap};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use sepal_data::DataError;
+use sepal_formats::FormatError;
 
 /// Exit code of a failure.
 const FAILED: u8 = 1;
@@ -86,7 +87,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let code = if is_usage(&error) { USAGE } else { FAILED };
-        Self { error: Some(error), hint: None, code }
+        let hint = error.downcast_ref::<FormatError>().and_then(FormatError::hint).map(str::to_owned);
+        Self { error: Some(error), hint, code }
     }
 }
 
@@ -94,7 +96,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 fn is_usage(error: &anyhow::Error) -> bool {
     use sepal_train::Error as Train;
     let option = |error: &DataError| matches!(error, DataError::Option { .. });
+    let name = |error: &FormatError| matches!(error, FormatError::DomainName { .. });
     error.downcast_ref::<sepal_zoo::Error>().is_some()
+        || error.downcast_ref::<FormatError>().is_some_and(name)
         || error.downcast_ref::<DataError>().is_some_and(option)
         || error.downcast_ref::<Train>().is_some_and(|error| match error {
             Train::Recipe { .. } | Train::NoRecipe { .. } | Train::Glob { .. } | Train::RecipeMismatch { .. } => true,

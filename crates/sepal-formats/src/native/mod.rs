@@ -19,10 +19,11 @@ use sepal_graph::{Graph, Meta, Model, Tensor, Weights};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bundle::file as bundle;
 use crate::error::{FormatError, Result};
 use crate::tensors::{self, Contents};
 
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 const VERSION: &str = "sepal.version";
 const GRAPH: &str = "sepal.graph";
 const META: &str = "sepal.meta";
@@ -100,7 +101,7 @@ fn to_writer(model: &Model, w: impl Write) -> io::Result<()> {
     tensors::to_writer(w, &list, &metadata)
 }
 
-fn to_json(value: &impl Serialize) -> io::Result<String> {
+pub(crate) fn to_json(value: &impl Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?)
 }
 
@@ -108,12 +109,11 @@ fn assemble(contents: Contents, name: &str, options: &ReadOptions) -> Result<Mod
     let file = || name.to_owned();
     let Contents { metadata, tensors } = contents;
     let no_network = |key| FormatError::NoNetwork { file: file(), key, tensors: tensors.len() };
-    let found = metadata.get(VERSION).ok_or_else(|| no_network(VERSION))?;
-    match found.parse::<u32>() {
-        Ok(version) if (1..=LAYOUT).contains(&version) => {}
-        Ok(_) => return Err(FormatError::Version { file: file(), found: found.clone(), known: LAYOUT }),
-        Err(e) => return Err(FormatError::Metadata { file: file(), key: VERSION, reason: e.to_string() }),
+    if metadata.contains_key(bundle::VERSION) {
+        return Err(FormatError::IsBundle { file: file(), domains: bundle::names(&metadata) });
     }
+    let found = metadata.get(VERSION).ok_or_else(|| no_network(VERSION))?;
+    check_version(found, VERSION, LAYOUT, name)?;
     let graph: Graph = from_json(&metadata, GRAPH, name)?.ok_or_else(|| no_network(GRAPH))?;
     let meta: Meta = from_json(&metadata, META, name)?.unwrap_or_default();
     let wrong = |source| FormatError::Model { file: file(), source };
@@ -131,7 +131,17 @@ fn assemble(contents: Contents, name: &str, options: &ReadOptions) -> Result<Mod
     Ok(Model { graph, weights, meta })
 }
 
-fn from_json<T: DeserializeOwned>(
+/// Refuses the version of a layout that is not among the `known` ones, which count from 1.
+pub(crate) fn check_version(found: &str, key: &'static str, known: u32, file: &str) -> Result<()> {
+    let file = || file.to_owned();
+    match found.parse::<u32>() {
+        Ok(version) if (1..=known).contains(&version) => Ok(()),
+        Ok(_) => Err(FormatError::Version { file: file(), found: found.to_owned(), known }),
+        Err(e) => Err(FormatError::Metadata { file: file(), key, reason: e.to_string() }),
+    }
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(
     metadata: &BTreeMap<String, String>,
     key: &'static str,
     name: &str,

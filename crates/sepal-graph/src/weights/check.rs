@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Weights;
 use crate::shape::show_dims;
-use crate::{Error, Graph, Result, Role};
+use crate::{Error, Graph, ParamSpec, Result, Role};
 
 /// Names compared for the nearest: beyond this a file is of another network altogether, and
 /// comparing all pairs would take long.
@@ -62,13 +62,18 @@ impl Weights {
     /// # Errors
     /// [`Error::NegativeVariance`] with the tensor's name, the index and the value.
     pub fn check_variances(&self, graph: &Graph) -> Result<()> {
-        for spec in graph.params()? {
-            if spec.role != Role::NormVar {
-                continue;
-            }
+        self.check_variances_of(&graph.params()?)
+    }
+
+    /// Checks that none of the running variances among `specs` is negative.
+    ///
+    /// # Errors
+    /// As [`Weights::check_variances`], and for a tensor that is not there.
+    pub fn check_variances_of(&self, specs: &[ParamSpec]) -> Result<()> {
+        for spec in specs.iter().filter(|spec| spec.role == Role::NormVar) {
             let values = self.get(&spec.path)?.data().iter().enumerate();
             if let Some((index, &value)) = values.into_iter().find(|(_, v)| **v < 0.0) {
-                return Err(Error::NegativeVariance { path: spec.path, index, value });
+                return Err(Error::NegativeVariance { path: spec.path.clone(), index, value });
             }
         }
         Ok(())

@@ -18,9 +18,9 @@ pub struct Params<'a> {
     pub momentum: f32,
 }
 
-/// What a batch's norm amounts to, per channel and padded to whole blocks.
+/// What a norm amounts to, per channel and padded to whole blocks.
 pub struct Saved<'a> {
-    /// Mean of the batch.
+    /// Mean of the batch, or the running one.
     pub mean: &'a mut [f32],
     /// `1 / sqrt(variance + eps)`, the variance biased.
     pub inv_std: &'a mut [f32],
@@ -95,22 +95,18 @@ fn merge(dims: &Dims, stat_rows: usize, stats: &[f32], block: usize) -> ([f64; L
     (sums, squares)
 }
 
-/// Scale and shift from running statistics, for evaluation; both padded to whole blocks.
+/// What a norm by running statistics amounts to: that of evaluation, and of a norm whose statistics stay in training. Its
+/// gradient is that of an affine map, [`crate::GradSource`] without [`crate::NormGrad`].
 ///
 /// # Panics
 /// If a slice is shorter than its role asks.
-pub fn eval(
-    dims: &Dims,
-    params: Params<'_>,
-    running_mean: &[f32],
-    running_var: &[f32],
-    scale: &mut [f32],
-    shift: &mut [f32],
-) {
-    clear_padding(dims, [&mut *scale, &mut *shift]);
+pub fn eval(dims: &Dims, params: Params<'_>, running_mean: &[f32], running_var: &[f32], saved: Saved<'_>) {
+    let Saved { mean, inv_std, scale, shift } = saved;
+    clear_padding(dims, [&mut *mean, &mut *inv_std, &mut *scale, &mut *shift]);
     for c in 0..dims.c {
         let inv = 1.0 / (f64::from(running_var[c]) + f64::from(params.eps)).sqrt();
-        (scale[c], shift[c]) = affine(&params, c, f64::from(running_mean[c]), inv);
+        let (factor, addend) = affine(&params, c, f64::from(running_mean[c]), inv);
+        (mean[c], inv_std[c], scale[c], shift[c]) = (running_mean[c], inv as f32, factor, addend);
     }
 }
 

@@ -162,13 +162,16 @@ proptest! {
 #[test]
 fn evaluation_uses_the_running_statistics() {
     let dims = Dims::new(1, 3, 1, 1);
-    let (mut scale, mut shift) = ([9.0; 16], [9.0; 16]);
+    let [mut mean, mut inv_std, mut scale, mut shift] = [[9.0; 16]; 4];
+    let mut run = |params| {
+        let saved = Saved { mean: &mut mean, inv_std: &mut inv_std, scale: &mut scale, shift: &mut shift };
+        eval(&dims, params, &[1.0, -1.0, 0.0], &[4.0, 0.25, 1.0], saved);
+        [mean, inv_std, scale, shift].map(|vector| vector[..4].to_vec())
+    };
     let params = Params { gamma: Some(&[2.0, 1.0, 0.5]), beta: Some(&[1.0, 0.0, -1.0]), eps: 0.0, momentum: 0.1 };
-    eval(&dims, params, &[1.0, -1.0, 0.0], &[4.0, 0.25, 1.0], &mut scale, &mut shift);
-    assert_eq!(scale[..4], [1.0, 2.0, 0.5, 0.0]);
-    assert_eq!(shift[..4], [0.0, 2.0, -1.0, 0.0]);
-    let plain = Params { gamma: None, beta: None, ..params };
-    eval(&dims, plain, &[1.0, -1.0, 0.0], &[4.0, 0.25, 1.0], &mut scale, &mut shift);
+    let expected = [[1.0, -1.0, 0.0, 0.0], [0.5, 2.0, 1.0, 0.0], [1.0, 2.0, 0.5, 0.0], [0.0, 2.0, -1.0, 0.0]];
+    assert_eq!(run(params), expected.map(Vec::from));
+    let [_, _, scale, shift] = run(Params { gamma: None, beta: None, ..params });
     assert_eq!((scale[0], shift[0]), (0.5, -0.5));
 }
 

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::cell::READABLE;
 use super::{FAINT, GRID, INK, escape, open, shorten, text_width};
 use crate::number::{grouped, percent};
 
 const NAME_LIMIT: usize = 22;
 /// Side in pixels that the cells together aim at.
 const SIDE: f64 = 620.0;
-/// Cells smaller than this hold no number.
-const READABLE: f64 = 17.0;
 
 /// A confusion matrix as a self-contained SVG document: rows are the true classes, columns the predicted ones.
 ///
@@ -122,23 +121,7 @@ fn draw_cell(out: &mut String, count: u64, sum: u128, cell: f64, x: f64, y: f64)
     let share = count as f64 / sum as f64;
     // A square root keeps the few mistakes of a good classifier visible.
     let depth = share.sqrt();
-    let mix = |from: f64, to: f64| (from + (to - from) * depth).round() as u8;
-    let (r, g, b) = (mix(244.0, 8.0), mix(249.0, 81.0), mix(254.0, 156.0));
-    let _ = write!(
-        out,
-        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>"
-    );
-    if cell >= READABLE {
-        let text = count.to_string();
-        let font = (cell * 0.9 / (0.62 * text.len() as f64)).min(cell * 0.45).min(13.0);
-        let ink = if depth > 0.55 { "#ffffff" } else { INK };
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{font:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{text}</text>",
-            x + cell / 2.0,
-            y + cell / 2.0 + font * 0.35
-        );
-    }
+    super::cell::cell(out, [x, y], [cell; 2], depth, &count.to_string());
 }
 
 #[cfg(test)]

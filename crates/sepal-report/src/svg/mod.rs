@@ -1,10 +1,13 @@
 //! Self-contained SVG pictures: no scripts, no fonts, no references.
 
 mod axis;
+mod cell;
 mod confusion;
+mod heat;
 mod line;
 
 pub use confusion::confusion_svg;
+pub use heat::HeatMap;
 pub use line::{Figure, LinePlot, Series};
 
 /// Falls back from a reader's system font to what every renderer has.

@@ -19,7 +19,7 @@ impl Run<'_> {
     /// From the gradient of a unit's value to those of its parameters and its inputs' values.
     pub(super) fn backward(&mut self, index: usize) {
         let unit = &self.plan.units[index];
-        if let Some(norm) = &unit.norm {
+        if let Some(norm) = unit.norm.as_ref().filter(|norm| norm.wants_sums()) {
             self.norm_gradient(unit, norm);
         }
         if let Some(ActPlan::Prelu(slope)) = &unit.act {
@@ -98,9 +98,11 @@ impl Run<'_> {
         let source = input.source(x, self.vectors, values);
         let sums = input.norm.as_ref().filter(|_| edge.sums);
         let sums = sums.map(|norm| norm::GradSums { mean: &self.vectors[norm.vectors[0].clone()], partial });
+        let bias = bias.filter(|_| unit.trains_bias);
         let bias_range = bias.clone().unwrap_or_default();
         let ([], [dw, dbias]) = grads.views([], [weight.clone(), bias_range]);
         let mut dx = edge.dx.map(|write| InputGrad { dx, write, sums });
+        let dw = unit.trains_weight.then_some(dw);
         let dbias = bias.is_some().then_some(dbias);
         let apart = self.clock.apart();
         match &unit.kind {
@@ -110,7 +112,9 @@ impl Run<'_> {
                     depthwise::backward(self.exec, conv, dz, source, packed, dx.take(), None, None, scratch);
                     self.clock.lap(index, Part::Input);
                 }
-                depthwise::backward(self.exec, conv, dz, source, packed, dx, Some(dw), dbias, scratch);
+                if dx.is_some() || dw.is_some() || dbias.is_some() {
+                    depthwise::backward(self.exec, conv, dz, source, packed, dx, dw, dbias, scratch);
+                }
             }
             Kind::Conv { conv, .. } => {
                 let x = match input.kind {
@@ -124,7 +128,9 @@ impl Run<'_> {
                     conv::backward(self.exec, conv, dz, x, packed, dx.take(), None, None, scratch);
                     self.clock.lap(index, Part::Input);
                 }
-                conv::backward(self.exec, conv, dz, x, packed, dx, Some(dw), dbias, scratch);
+                if dx.is_some() || dw.is_some() || dbias.is_some() {
+                    conv::backward(self.exec, conv, dz, x, packed, dx, dw, dbias, scratch);
+                }
             }
             _ => unreachable!("called for convolutions"),
         }

@@ -23,7 +23,7 @@ impl Run<'_> {
             _ => self.compute(index, images),
         }
         if let Some(norm) = &unit.norm {
-            if !norm.by_producer {
+            if !norm.by_producer && !norm.frozen {
                 let ([z], [sums]) = self.arena.views([unit.z.clone()], [unit.forward.sums.clone()]);
                 norm::statistics(self.exec, &unit.dims, sepal_kernels::Source::plain(z), sums);
             }
@@ -107,7 +107,7 @@ impl Run<'_> {
         }
     }
 
-    /// From the statistics of the batch to scale, shift and running statistics.
+    /// From the statistics of the batch to scale, shift and running statistics; of a frozen norm, from those that run.
     fn finish_norm(&mut self, unit: &UnitPlan, norm: &Norm, sums: std::ops::Range<usize>) {
         let [mean, inv_std, scale, shift, ..] = norm.vectors.clone();
         let ([], [mean, inv_std, scale, shift]) = self.vectors.views([], [mean, inv_std, scale, shift]);
@@ -117,6 +117,9 @@ impl Run<'_> {
         let params =
             norm::Params { gamma: param(&norm.gamma), beta: param(&norm.beta), eps: norm.eps, momentum: norm.momentum };
         let saved = norm::Saved { mean, inv_std, scale, shift };
+        if norm.frozen {
+            return norm::eval(&unit.dims, params, running_mean, running_var, saved);
+        }
         let running = Some((running_mean, running_var));
         norm::finish(&unit.dims, norm.stat_rows, &self.arena[sums], params, running, saved);
     }

@@ -118,16 +118,6 @@ impl Kind {
         }
     }
 
-    /// Whether it has learnable parameters.
-    pub(super) fn learns(&self) -> bool {
-        match self {
-            Self::Conv { .. } | Self::Depthwise { .. } | Self::Transposed { .. } => true,
-            Self::LayerNorm { gamma, beta, .. } => gamma.is_some() || beta.is_some(),
-            Self::Constant { learnt, .. } => *learnt,
-            _ => false,
-        }
-    }
-
     /// Floats of its weights and biases.
     pub(super) fn weights(&self) -> usize {
         let len = |range: &Option<Range<usize>>| range.as_ref().map_or(0, Range::len);

@@ -309,7 +309,8 @@ impl UnitPlan {
         if !self.applies() {
             return GradSource::plain(g);
         }
-        let norm = self.norm.as_ref().map(|norm| {
+        // Statistics that stay have no gradient: such a norm is an affine map.
+        let norm = self.norm.as_ref().filter(|norm| !norm.frozen).map(|norm| {
             let [.., k1, k2, k3] = &norm.vectors;
             NormGrad { k1: &vectors[k1.clone()], k2: &vectors[k2.clone()], k3: &vectors[k3.clone()] }
         });

@@ -31,13 +31,19 @@ pub(super) struct UnitPlan {
     pub(super) inputs: Vec<Edge>,
     pub(super) norm: Option<Norm>,
     pub(super) act: Option<ActPlan>,
+    /// Whether its operator's weight is trained.
+    pub(super) trains_weight: bool,
+    /// Whether its operator's bias is trained.
+    pub(super) trains_bias: bool,
+    /// Whether anything of it is trained, norm and activation included.
+    learns: bool,
     /// Whether the loss depends on it; what does not is never computed.
     pub(super) live: bool,
-    /// Whether anything learnable lies in it or above.
+    /// Whether anything that is trained lies in it or above.
     pub(super) has_gradient: bool,
     /// The stored tensor, in the arena.
     pub(super) z: Range<usize>,
-    /// Gradient of the unit's value, in the arena; `None` where nothing learnable lies above.
+    /// Gradient of the unit's value, in the arena; `None` where nothing that is trained lies above.
     pub(super) g: Option<Range<usize>>,
     pub(super) forward: Working,
     pub(super) backward: Working,
@@ -67,6 +73,10 @@ pub(super) struct Edge {
 pub(super) struct Norm {
     pub(super) eps: f32,
     pub(super) momentum: f32,
+    /// Whether it uses its running statistics, which stay.
+    pub(super) frozen: bool,
+    /// Whether its scale or shift is trained.
+    pub(super) learns: bool,
     pub(super) gamma: Option<Range<usize>>,
     pub(super) beta: Option<Range<usize>>,
     pub(super) running: [Range<usize>; 2],
@@ -145,12 +155,22 @@ fn unit_plan(source: &Source<'_>, unit: &Unit, batch: usize, vectors: &mut Vecto
     };
     let norm = unit.norm.map(|id| norm_plan(source, id, &kind, &dims, vectors)).transpose()?;
     let act = unit.act.map(|id| act_plan(source, id)).transpose()?;
+    let producer = match unit.producer {
+        Producer::Copy => None,
+        Producer::Node(id) => Some(id),
+    };
+    let trained = |id: Option<NodeId>| source.params.trained(id).map(|slot| slot.role == Role::Bias);
+    let [trains_bias, trains_weight] = [true, false].map(|bias| trained(producer).any(|is_bias| is_bias == bias));
+    let learns = [producer, unit.norm, unit.act].into_iter().any(|id| trained(id).next().is_some());
     Ok(UnitPlan {
         kind,
         dims,
         inputs: unit.inputs.iter().map(|&unit| Edge { unit, dx: None, sums: false }).collect(),
         norm,
         act,
+        trains_weight,
+        trains_bias,
+        learns,
         live: false,
         has_gradient: false,
         z: 0..0,
@@ -180,12 +200,14 @@ fn norm_plan(source: &Source<'_>, id: NodeId, kind: &Kind, dims: &Dims, vectors:
     let Op::BatchNorm(op) = &node.op else {
         return Err(Error::Unsupported { path: node.path.clone(), what: "is not a batch norm".into() });
     };
-    if dims.rows() < 2 {
+    let range = |role| source.params.slot(id, role).map(|slot| slot.range.clone());
+    let stays = |role| source.params.slot(id, role).is_some_and(|slot| slot.frozen);
+    let frozen = stays(Role::NormMean) || stays(Role::NormVar);
+    if dims.rows() < 2 && !frozen {
         let what =
             format!("batch norm needs two values per channel, got {}: use a larger batch or picture", dims.rows());
         return Err(Error::Unsupported { path: node.path.clone(), what });
     }
-    let range = |role| source.params.slot(id, role).map(|slot| slot.range.clone());
     let (stat_rows, by_producer) = match kind {
         Kind::Conv { conv, .. } => (conv::stat_rows(conv), true),
         Kind::Depthwise { conv, .. } => (depthwise::stat_rows(conv), true),
@@ -194,12 +216,14 @@ fn norm_plan(source: &Source<'_>, id: NodeId, kind: &Kind, dims: &Dims, vectors:
     Ok(Norm {
         eps: op.eps,
         momentum: op.momentum,
+        frozen,
+        learns: source.params.trained(Some(id)).next().is_some(),
         gamma: range(Role::NormScale),
         beta: range(Role::NormShift),
         running: [Role::NormMean, Role::NormVar].map(|role| range(role).unwrap_or_default()),
         vectors: std::array::from_fn(|_| vectors.take(dims)),
         stat_rows,
-        by_producer,
+        by_producer: by_producer && !frozen,
         grad_chunks: None,
     })
 }
@@ -227,7 +251,7 @@ fn connect(units: &mut [UnitPlan], logits: usize) {
     let mut learns = vec![false; units.len()];
     for unit in 0..units.len() {
         units[unit].live = live[unit];
-        learns[unit] = live[unit] && (units[unit].learns() || units[unit].inputs.iter().any(|edge| learns[edge.unit]));
+        learns[unit] = live[unit] && (units[unit].learns || units[unit].inputs.iter().any(|edge| learns[edge.unit]));
     }
     let mut written = vec![false; units.len()];
     for unit in (0..units.len()).rev().filter(|&unit| learns[unit]) {
@@ -248,7 +272,8 @@ fn take_sums(units: &mut [UnitPlan], unit: usize) {
     let mut readers = (0..units.len()).filter(|&reader| units[reader].has_gradient && edges(&units[reader]) > 0);
     let (Some(reader), None) = (readers.next(), readers.next()) else { return };
     let chunks = units[reader].kind.grad_chunks();
-    if let (Some(norm), Some(_)) = (&mut units[unit].norm, chunks) {
+    let norm = units[unit].norm.as_mut().filter(|norm| norm.wants_sums());
+    if let (Some(norm), Some(_)) = (norm, chunks) {
         norm.grad_chunks = chunks;
         // Whatever takes sums has one input.
         units[reader].inputs[0].sums = true;
@@ -317,14 +342,14 @@ fn place(units: &mut [UnitPlan], logits: usize, threads: usize) -> (Range<usize>
     (range(requests.len() - 1), layout.total)
 }
 
-impl UnitPlan {
-    /// Whether the unit itself has learnable parameters.
-    fn learns(&self) -> bool {
-        let norm = self.norm.as_ref().is_some_and(|norm| norm.gamma.is_some() || norm.beta.is_some());
-        let act = matches!(self.act, Some(ActPlan::Prelu(_)));
-        norm || act || self.kind.learns()
+impl Norm {
+    /// Whether the reverse step needs the sums of the gradient.
+    pub(super) fn wants_sums(&self) -> bool {
+        self.learns || !self.frozen
     }
+}
 
+impl UnitPlan {
     /// Whether readers apply something to the stored tensor.
     pub(super) fn applies(&self) -> bool {
         self.norm.is_some() || self.act.is_some()

@@ -29,6 +29,7 @@ fn all(params: &Params, floats: &[f32]) -> Vec<f32> {
 /// Values after three steps, and the gradient's norms.
 fn three_steps(recipe: &Recipe, pool: &dyn Pool) -> (Vec<f32>, Vec<Option<f64>>) {
     let mut params = params();
+    crate::frozen::freeze(&mut params, &graph(), recipe).unwrap();
     let mut optim = Optim::new(recipe, &params).unwrap();
     let mut norms = Vec::new();
     for (update, gradient) in (1..).zip(GRADIENTS) {

@@ -41,6 +41,7 @@ impl Recipe {
             label_smoothing: 0.05,
             ema_decay: 0.995,
             clip_grad: None,
+            protocol: None,
             freeze: Vec::new(),
             strict: false,
             workers: 0,

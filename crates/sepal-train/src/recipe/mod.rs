@@ -10,6 +10,7 @@ mod named;
 use std::path::{Path, PathBuf};
 
 use sepal_data::{Augment, Sampling};
+use sepal_graph::Protocol;
 use serde::{Deserialize, Serialize};
 
 pub use choices::{EarlyStopping, Optimizer, Ortho, ParamGroup, Preprocessing, Resize, Schedule, StopMetric};
@@ -85,8 +86,12 @@ pub struct Recipe {
     /// Largest global norm of the gradient, above 0; a longer one is scaled down. Absent means none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad: Option<f64>,
+    /// What a domain's network shares with the one whose weights it starts from; that is not trained. Absent means nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// Globs on parameter paths, such as `*.pointwise.weight`, that are not trained. `*` also matches
-    /// dots. Running statistics of frozen norms still follow the data.
+    /// dots. A norm whose `running_mean` or `running_var` one matches keeps its running statistics and uses them in
+    /// training, too; others' follow the data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
     /// Whether a picture that cannot be read ends the run; else it is reported, skipped and counted.

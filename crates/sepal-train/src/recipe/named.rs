@@ -55,11 +55,17 @@ macro_rules! named {
 }
 
 /// A line for each file of `recipes/`.
-static NAMED: [NamedRecipe; 9] = named! {
+static NAMED: [NamedRecipe; 15] = named! {
     "mobilenet_v1", "MobileNet V1 on photographs", "Howard et al. 2017, arXiv:1704.04861";
     "xception", "Xception on photographs", "Chollet 2017, arXiv:1610.02357";
     "resdsc", "ResDSC-26 on the first domain", "Guo et al. 2019, arXiv:1902.00927";
     "resdsc_domain", "ResDSC-26 on a further domain, from the first", "Guo et al. 2019, arXiv:1902.00927";
+    "scratch", "A further domain, nothing shared", "Guo et al. 2019, arXiv:1902.00927";
+    "finetune", "A further domain, from the first's weights", "Guo et al. 2019, arXiv:1902.00927";
+    "features", "A further domain's classifier on the first's features", "Guo et al. 2019, arXiv:1902.00927";
+    "share-pointwise", "A further domain, pointwise weights shared", "Guo et al. 2019, arXiv:1902.00927";
+    "share-depthwise", "A further domain, depthwise kernels shared", "Guo et al. 2019, arXiv:1902.00927";
+    "soft", "A further domain, depthwise kernels mixed by gates", "Guo et al. 2019, arXiv:1902.00927";
     "pydmobilenet", "PydMobileNet on small pictures", "Hoang & Jo 2018, arXiv:1811.07083";
     "espnet_c", "ESPNet-C on street scenes", "Mehta et al. 2018, arXiv:1803.06815";
     "espnet", "ESPNet on street scenes, from ESPNet-C", "Mehta et al. 2018, arXiv:1803.06815";

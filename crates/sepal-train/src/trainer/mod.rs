@@ -22,6 +22,7 @@ use crate::accumulate::Accumulator;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
 use crate::evaluate::{self, EvalOptions};
+use crate::frozen;
 use crate::history::{Best, EpochRow};
 use crate::metric::Metrics;
 use crate::observer::{Observer, Start};
@@ -232,7 +233,8 @@ impl Trainer {
             return Err(Error::Mismatch(text.into()));
         }
         let Model { graph, weights, meta } = Model::new(graph, weights, meta)?;
-        let params = Params::new(&graph, &weights)?;
+        let mut params = Params::new(&graph, &weights)?;
+        frozen::freeze(&mut params, &graph, &recipe)?;
         let optim = Optim::new(&recipe, &params)?;
         let accumulator = Accumulator::new(recipe.accumulate, &params);
         let ortho =

@@ -40,6 +40,7 @@ pub use pydmobile::{PydMobile, pydmobile};
 pub use pyramid::{Merge, PYRAMID, pyramid_add, pyramid_concat, pyramid_depthwise};
 pub use residual::{Residual, pooled_residual, pre_residual, residual};
 pub use separable::{Between, separable};
+pub(crate) use soft_sharing::gate;
 pub use soft_sharing::{shared_depthwise, soft_sharing};
 pub use squeeze_excite::squeeze_excite;
 pub use standard::standard;

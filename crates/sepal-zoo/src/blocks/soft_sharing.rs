@@ -16,28 +16,35 @@ pub(super) const ROW: BlockRow = BlockRow {
     build: soft_sharing,
 };
 
-/// One depthwise convolution per domain (`depthwise1`, …) of the same input, and their `sum` weighted by a
-/// gate: softmax(FC(ReLU(FC(m)))) of the input's mean m over space (`gate.pool`, `gate.reduce`, `gate.act`,
-/// `gate.expand`, `gate.softmax`), whose hidden width is ⌊M/4⌋ + 1 and which has one output per domain.
+/// One depthwise convolution per domain (`depthwise1`, …) of the same input, and their `sum` weighted by a gate.
 /// Keeps the number of channels. §3.3.
 ///
 /// # Errors
 /// The input is no map.
 pub fn shared_depthwise(b: &mut Builder, x: NodeId, place: Place, style: &Style) -> Result<NodeId> {
     let channels = b.channels(x)?;
-    let gate = b.scope("gate", |b| {
-        let y = b.global_avg_pool("pool", x)?;
-        let y = b.linear("reduce", y, channels / 4 + 1)?;
-        let y = b.activation("act", y, Activation::Relu)?;
-        let y = b.linear("expand", y, style.domains)?;
-        b.node("softmax", Softmax { axis: 0 }, &[y])
-    })?;
-    let mut inputs = vec![gate];
+    let mut inputs = vec![gate(b, x, style.domains)?];
     for i in 0..style.domains {
         let conv = Conv2d::depthwise(channels, place.kernel).stride(place.stride).same();
         inputs.push(b.conv(&format!("depthwise{}", i + 1), x, conv)?);
     }
     b.node("sum", GatedSum {}, &inputs)
+}
+
+/// The gate of `domains` kernels: softmax(FC(ReLU(FC(m)))) of the input's mean m over space (`gate.pool`, `gate.reduce`,
+/// `gate.act`, `gate.expand`, `gate.softmax`), whose hidden width is ⌊M/4⌋ + 1 and which has one output per domain. §3.3.
+///
+/// # Errors
+/// The input is no map.
+pub(crate) fn gate(b: &mut Builder, x: NodeId, domains: usize) -> Result<NodeId> {
+    let channels = b.channels(x)?;
+    b.scope("gate", |b| {
+        let y = b.global_avg_pool("pool", x)?;
+        let y = b.linear("reduce", y, channels / 4 + 1)?;
+        let y = b.activation("act", y, Activation::Relu)?;
+        let y = b.linear("expand", y, domains)?;
+        b.node("softmax", Softmax { axis: 0 }, &[y])
+    })
 }
 
 /// The depthwise separable convolution whose depthwise half is [`shared_depthwise`] and whose `pointwise`

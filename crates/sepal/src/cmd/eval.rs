@@ -31,6 +31,13 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     file: ModelFile,
+    #[command(flatten)]
+    measure: Measure,
+}
+
+/// What to measure on, and how.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Measure {
     /// Folder of the data [default: the test pictures of the embedded sample]
     data: Option<PathBuf>,
     /// Pictures at a time
@@ -74,7 +81,12 @@ struct Report<'a> {
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     let model = args.file.open()?;
     expect_classifier(&model).map_err(|f| f.context(args.file.path().display()))?;
-    let set = open(args.data.as_deref(), &model)?;
+    measure(&model, &args.measure, out)
+}
+
+/// Measures a classifier.
+pub(crate) fn measure(model: &Model, args: &Measure, out: Output) -> Result {
+    let set = open(args.data.as_deref(), model)?;
     for note in &set.notes {
         log(format!("note: {note}"));
     }
@@ -83,14 +95,14 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         EvalOptions { batch: args.batch, workers: args.workers, strict: args.strict, ..EvalOptions::default() };
     let mut watch = Watch { bar: Progress::bar(set.dataset.len() as u64, set.name) };
     let start = Instant::now();
-    let metrics = evaluate(&model, &set.dataset, &pool, &options, &mut watch)?;
+    let metrics = evaluate(model, &set.dataset, &pool, &options, &mut watch)?;
     let seconds = start.elapsed().as_secs_f64();
     drop(watch);
     if metrics.skipped > 0 {
         log(format!("{} pictures could not be read and are not counted", metrics.skipped));
     }
 
-    let names = names(&model, set.dataset.as_ref());
+    let names = names(model, set.dataset.as_ref());
     let report = Report {
         top1: metrics.top1,
         top5: metrics.top5,
@@ -114,7 +126,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
 }
 
 /// The set to measure on.
-fn open(data: Option<&Path>, model: &Model) -> Result<EvalSet> {
+pub(crate) fn open(data: Option<&Path>, model: &Model) -> Result<EvalSet> {
     let classes = &model.meta.classes;
     let Some(path) = data else {
         if !classes.iter().map(String::as_str).eq(SAMPLE_CLASSES) {

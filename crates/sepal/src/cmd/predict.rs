@@ -31,6 +31,13 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     file: ModelFile,
+    #[command(flatten)]
+    show: Show,
+}
+
+/// Which pictures, and what to say of them.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Show {
     /// Pictures, folders of pictures, patterns such as 'photos/*.jpg', or - for a list on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -86,7 +93,12 @@ struct Unread {
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     let model = args.file.open()?;
-    let mut predictor = Predictor::new(&model, args.threads).map_err(|f| f.context(args.file.path().display()))?;
+    show(&model, args.file.path(), &args.show, out)
+}
+
+/// Says what the classifier of `file` sees in pictures.
+pub(crate) fn show(model: &Model, file: &Path, args: &Show, out: Output) -> Result {
+    let mut predictor = Predictor::new(model, args.threads).map_err(|f| f.context(file.display()))?;
     let paths = pictures::expand(&args.images)?;
     let format = if out.is_json() { Format::Json } else { args.format };
     if format == Format::Csv {

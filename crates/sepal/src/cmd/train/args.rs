@@ -34,9 +34,21 @@ pub(crate) struct Args {
     /// The network: a name with options, see `sepal models`
     #[arg(long, value_name = "SPEC", env = "SEPAL_MODEL", hide_env = true)]
     pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) training: Training,
+    #[command(flatten)]
+    pub(super) from: From,
+    /// Try rising learning rates on the run's first batches, suggest one, draw the curve if asked, and end
+    #[arg(long, value_name = "SVG", num_args = 0..=1, require_equals = true, conflicts_with_all = ["resume", "out"], help_heading = "Optimization")]
+    pub(super) find_lr: Option<Option<PathBuf>>,
+}
+
+/// What any training can be told, whatever its network is and starts from.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Training {
     /// Recipe: a name, see `sepal recipes`, or a TOML file; a run's recipe.toml is one
     #[arg(long, value_name = "NAME|FILE", env = "SEPAL_RECIPE", hide_env = true)]
-    pub(super) recipe: Option<PathBuf>,
+    pub(crate) recipe: Option<PathBuf>,
     /// Passes over the training pictures; the milestones of a --recipe move with them
     #[arg(long, value_name = "N", env = "SEPAL_EPOCHS", hide_env = true, value_parser = args::count, allow_negative_numbers = true)]
     pub(super) epochs: Option<usize>,
@@ -45,7 +57,7 @@ pub(crate) struct Args {
     pub(super) batch: Option<usize>,
     /// Height and width of the input in pixels
     #[arg(long, value_name = "N", env = "SEPAL_SIZE", hide_env = true, value_parser = args::count, visible_alias = "img-size", alias = "imgsz")]
-    pub(super) size: Option<usize>,
+    pub(crate) size: Option<usize>,
     /// Seed of weights, order, augmentation and dropout
     #[arg(long, value_name = "N", env = "SEPAL_SEED", hide_env = true)]
     pub(super) seed: Option<u64>,
@@ -54,7 +66,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(super) augment: Augment,
     #[command(flatten)]
-    pub(super) from: From,
+    pub(super) files: Files,
     #[command(flatten)]
     pub(super) machine: Machine,
 }
@@ -81,9 +93,6 @@ pub(super) struct Fit {
     /// Momentum of sgd and rmsprop
     #[arg(long, value_name = "X", env = "SEPAL_MOMENTUM", hide_env = true, allow_negative_numbers = true)]
     pub(super) momentum: Option<f64>,
-    /// Try rising learning rates on the run's first batches, suggest one, draw the curve if asked, and end
-    #[arg(long, value_name = "SVG", num_args = 0..=1, require_equals = true, conflicts_with_all = ["resume", "out"])]
-    pub(super) find_lr: Option<Option<PathBuf>>,
     /// Largest norm of the gradient
     #[arg(long, value_name = "X", env = "SEPAL_CLIP_GRAD", hide_env = true, allow_negative_numbers = true)]
     pub(super) clip_grad: Option<f64>,
@@ -159,10 +168,10 @@ pub(super) struct Augment {
     pub(super) no_aug: bool,
 }
 
-/// Where it starts and where it goes.
+/// What is read of the data, and where the run goes.
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Data and run")]
-pub(super) struct From {
+pub(super) struct Files {
     /// Share of each class held out for validation, where the data bring no validation set
     #[arg(long, value_name = "X", env = "SEPAL_VAL_SPLIT", hide_env = true, allow_negative_numbers = true)]
     pub(super) val_split: Option<f32>,
@@ -173,10 +182,16 @@ pub(super) struct From {
     #[arg(long)]
     pub(super) strict: bool,
     /// Run folder [default: runs/NAME, or runs/NAME-2 if that is taken]
-    #[arg(short, long, value_name = "DIR", env = "SEPAL_OUT", hide_env = true, conflicts_with = "resume")]
+    #[arg(short, long, value_name = "DIR", env = "SEPAL_OUT", hide_env = true)]
     pub(super) out: Option<PathBuf>,
+}
+
+/// What it starts from.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Data and run")]
+pub(super) struct From {
     /// Go on with an interrupted run [default: the latest under runs]
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "init")]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["init", "out"])]
     pub(super) resume: Option<Option<PathBuf>>,
     /// Start from the weights of a model file or run; a classifier for other classes starts anew
     #[arg(long, value_name = "FILE", env = "SEPAL_INIT", hide_env = true)]

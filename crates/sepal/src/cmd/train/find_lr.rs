@@ -26,7 +26,7 @@ struct Report {
 
 pub(super) fn run(args: &Args, svg: Option<&Path>, out: Output) -> Result {
     let start::Prepared { model, data, recipe } = start::prepare(args)?;
-    let options = TrainOptions { pool: args.machine.threads.pool()?, ..TrainOptions::default() };
+    let options = TrainOptions { pool: args.training.machine.threads.pool()?, ..TrainOptions::default() };
     let trainer = Trainer::with_options(model, &data, &recipe, options)?;
     let find = FindLr::around(&recipe);
     let bar = Progress::run(find.steps, 0);

@@ -8,23 +8,23 @@ use crate::failure::{Failure, Result};
 
 /// What was taken from another model.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Tensors that were taken.
-    pub(super) tensors: usize,
+    pub(crate) tensors: usize,
     /// Paths of those that start anew.
-    pub(super) anew: Vec<String>,
+    pub(crate) anew: Vec<String>,
 }
 
 /// Copies the tensors of `from` into `weights` where path and shape agree. The classifier starts anew if its classes
 /// are not `classes`: the same number of outputs would not make them mean the same.
-pub(super) fn transfer(
+pub(crate) fn transfer(
     from: &Model,
     file: &Path,
     graph: &Graph,
     classes: &[String],
     weights: &mut Weights,
 ) -> Result<Taken> {
-    let classifier = graph.outputs.first().and_then(|id| graph.node(*id)).map_or("", |node| node.path.as_str());
+    let classifier = graph.classifier().and_then(|id| graph.node(id)).map_or("", |node| node.path.as_str());
     let other_classes = from.meta.classes != classes;
     let of_classifier = |path: &str| path.strip_prefix(classifier).is_some_and(|rest| rest.starts_with('.'));
     let mut taken = Taken { tensors: 0, anew: Vec::new() };

@@ -12,10 +12,12 @@ mod tensorboard;
 use sepal_report::bytes;
 use sepal_train::{Outcome, TrainMemory, Trainer};
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, Training};
 use display::Display;
-use result::Done;
-pub(crate) use start::{optimizer, schedule};
+pub(crate) use init::transfer;
+pub(crate) use recipe::{layer, resolve};
+pub(crate) use result::{Done, Report, program};
+pub(crate) use start::{Prepared, Started, begin, new_data, optimizer, provenance, schedule};
 use tensorboard::Events;
 
 use crate::failure::{Failure, Result};
@@ -23,19 +25,33 @@ use crate::interrupt;
 use crate::output::{Output, log};
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    if let Some(svg) = &args.fit.find_lr {
+    if let Some(svg) = &args.find_lr {
         return find_lr::run(args, svg.as_deref(), out);
     }
     let started = match &args.from.resume {
         Some(run) => start::resume(args, run.as_deref())?,
         None => start::new(args)?,
     };
-    let start::Started { mut trainer, data, run } = started;
-    let events = args.machine.tensorboard.then(|| Events::create(&run)).transpose()?;
-    let mut display = Display::new(args.machine.progress, &run, events);
+    let run = started.run.clone();
+    let (done, _) = carry_out(started, &args.training)?;
+    done.show(out)?;
+    out.result(&done.report)?;
+    if done.report.stopped {
+        log(format!("interrupted; go on with: {} train --resume {}", program(), run.display()));
+        return Err(Failure::interrupted());
+    }
+    Ok(())
+}
+
+/// Trains to the end, or until the user stops it.
+pub(crate) fn carry_out(started: Started, args: &Training) -> Result<(Done, Trainer)> {
+    let Started { mut trainer, data, run } = started;
+    let machine = &args.machine;
+    let events = machine.tensorboard.then(|| Events::create(&run)).transpose()?;
+    let mut display = Display::new(machine.progress, &run, events);
     let memory = trainer.memory();
     if display.is_talkative() {
-        log(start::describe(&trainer, &data, &run, args)?);
+        log(start::describe(&trainer, &data, &run, machine)?);
         log(format!("memory   {}", describe_memory(&memory)));
     }
     let stop = interrupt::watch()?;
@@ -46,16 +62,9 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         let (done, all) = (outcome.epochs, trainer.recipe().epochs);
         log(format!("ended after {done} of {all} epochs: no improvement in the last {}", stop.patience));
     }
-    let done = Done::new(&trainer, outcome, &data, &run, memory.total(), args)?;
+    let done = Done::new(&trainer, outcome, &data, &run, memory.total(), machine)?;
     done.write_scores(&run);
-    done.show(out)?;
-    out.result(&done.report)?;
-    if done.report.stopped {
-        let command = result::program();
-        log(format!("interrupted; go on with: {command} train --resume {}", run.display()));
-        return Err(Failure::interrupted());
-    }
-    Ok(())
+    Ok((done, trainer))
 }
 
 /// Whether early stopping ended the run.

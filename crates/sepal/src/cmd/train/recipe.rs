@@ -8,7 +8,7 @@ use sepal_train::{
     EarlyStopping, Layer, Optimizer, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric, find_recipe,
 };
 
-use super::args::Args;
+use super::args::{Args, Training};
 use crate::args::Factor;
 use crate::failure::{Failure, Result};
 
@@ -16,7 +16,7 @@ use crate::failure::{Failure, Result};
 const WARMUP_SHARE: f64 = 0.2;
 
 /// The recipe that `--recipe` names: a file, or one that ships with the program.
-pub(super) fn layer(word: &Path) -> Result<Layer> {
+pub(crate) fn layer(word: &Path) -> Result<Layer> {
     let text = word.to_string_lossy();
     let is_name = word.extension().is_none() && !text.contains(['/', '\\']);
     if word.is_file() || !is_name {
@@ -25,16 +25,26 @@ pub(super) fn layer(word: &Path) -> Result<Layer> {
     Ok(find_recipe(&text)?.layer()?)
 }
 
-/// The recipe of a new run on `data`; `from` is the model whose weights it starts from, if it is not to start anew.
-pub(super) fn resolve(args: &Args, file: Option<&Layer>, from: Option<&Model>, data: &Splits) -> Result<Recipe> {
+/// The recipe of a new run of the network that the command line names; see [`resolve`].
+pub(super) fn of_new(args: &Args, layers: &[Layer], from: Option<&Model>, data: &Splits) -> Result<Recipe> {
+    let mut recipe = resolve(&args.training, layers, from, data)?;
+    if let Some(model) = &args.model {
+        recipe.model = model.parse::<sepal_zoo::Spec>()?.to_string();
+    }
+    Ok(recipe)
+}
+
+/// The recipe of a new run on `data`: what suits these, then `layers`, each over those before it, then the options.
+/// `from` is the model whose weights it starts from, if it is not to start anew.
+pub(crate) fn resolve(args: &Training, layers: &[Layer], from: Option<&Model>, data: &Splits) -> Result<Recipe> {
     let mut recipe = Recipe::for_data(data)?;
     if let Some(model) = from {
         follow(&mut recipe, model);
     }
-    if let Some(file) = file {
-        recipe = over(file, &recipe, args)?;
+    for layer in layers {
+        recipe = over(layer, &recipe, args)?;
     }
-    let asked_for = |key: &str| file.is_some_and(|file| file.sets(key));
+    let asked_for = |key: &str| layers.iter().any(|layer| layer.sets(key));
     apply(args, &mut recipe)?;
     if args.fit.warmup_epochs.is_none() && !asked_for("warmup_epochs") {
         recipe.warmup_epochs = recipe.warmup_epochs.min(WARMUP_SHARE * recipe.epochs as f64);
@@ -69,10 +79,13 @@ fn follow(recipe: &mut Recipe, model: &Model) {
 /// The recipe that the command line asks for when a run with the recipe `before` is resumed.
 pub(super) fn of_resumed(args: &Args, before: &Recipe) -> Result<Recipe> {
     let mut recipe = before.clone();
-    if let Some(path) = &args.recipe {
-        recipe = over(&layer(path)?, &recipe, args)?;
+    if let Some(path) = &args.training.recipe {
+        recipe = over(&layer(path)?, &recipe, &args.training)?;
     }
-    apply(args, &mut recipe)?;
+    apply(&args.training, &mut recipe)?;
+    if let Some(model) = &args.model {
+        recipe.model = model.parse::<sepal_zoo::Spec>()?.to_string();
+    }
     // Where the data are may change; that they are the same is checked when they are read.
     recipe.data.clone_from(&before.data);
     recipe.check()?;
@@ -81,7 +94,7 @@ pub(super) fn of_resumed(args: &Args, before: &Recipe) -> Result<Recipe> {
 
 /// What `layer` sets, over `base`. Where the command line asks for another number of epochs, those at which the rate
 /// falls move with it.
-fn over(layer: &Layer, base: &Recipe, args: &Args) -> Result<Recipe> {
+fn over(layer: &Layer, base: &Recipe, args: &Training) -> Result<Recipe> {
     let mut recipe = layer.over(base)?;
     if let Some(epochs) = args.epochs.filter(|_| layer.sets("epochs") && layer.sets("schedule")) {
         let (now, before) = (epochs as f64, recipe.epochs as f64);
@@ -96,28 +109,21 @@ fn over(layer: &Layer, base: &Recipe, args: &Args) -> Result<Recipe> {
 }
 
 /// Sets what the command line (or the environment) says.
-pub(super) fn apply(args: &Args, recipe: &mut Recipe) -> Result {
+fn apply(args: &Training, recipe: &mut Recipe) -> Result {
     fn set<T: Clone>(field: &mut T, value: &Option<T>) {
         if let Some(value) = value {
             *field = value.clone();
         }
     }
-    let Args { data, model, epochs, batch, size, seed, fit, augment, from, machine, recipe: _ } = args;
-    if data.is_some() {
-        recipe.data.clone_from(data);
-    }
-    if let Some(model) = model {
-        // Checked here, so that a wrong name is an error before any data are read, and stored in one form.
-        recipe.model = model.parse::<sepal_zoo::Spec>()?.to_string();
-    }
+    let Training { epochs, batch, size, seed, fit, augment, files, machine, recipe: _ } = args;
     set(&mut recipe.epochs, epochs);
     set(&mut recipe.batch, batch);
     set(&mut recipe.size, size);
     set(&mut recipe.seed, seed);
     set(&mut recipe.workers, &machine.workers);
-    recipe.strict |= from.strict;
-    if from.val_split.is_some() {
-        recipe.val_split = from.val_split;
+    recipe.strict |= files.strict;
+    if files.val_split.is_some() {
+        recipe.val_split = files.val_split;
     }
 
     if let Some(name) = &fit.opt {
@@ -246,7 +252,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             layer(&path).unwrap()
         });
-        resolve(&args(words), file.as_ref(), None, &sepal_data::sample().unwrap())
+        of_new(&args(words), file.as_slice(), None, &sepal_data::sample().unwrap())
     }
 
     #[test]
@@ -263,7 +269,7 @@ mod tests {
     fn a_named_recipe_is_below_the_options_and_a_file_over_its_base() {
         let bsconv = layer(Path::new("bsconv_u")).unwrap();
         let data = sepal_data::sample().unwrap();
-        let recipe = resolve(&args(&["--epochs", "3"]), Some(&bsconv), None, &data).unwrap();
+        let recipe = of_new(&args(&["--epochs", "3"]), &[bsconv], None, &data).unwrap();
         assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (3, 128, 0.1));
         // Milestones are at the same shares of the run: 100, 150 and 180 of 200.
         assert_eq!(recipe.schedule, Schedule::Step { milestones: vec![1.5, 2.25, 2.7], gamma: 0.1 });

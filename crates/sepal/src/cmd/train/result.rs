@@ -9,7 +9,7 @@ use sepal_report::{Figure, LinePlot, Series, duration, grouped, percent};
 use sepal_train::{EpochRow, Metrics, Outcome, Trainer};
 use serde::Serialize;
 
-use super::args::Args;
+use super::args::Machine;
 use crate::cmd::predict::{Class, Predictor};
 use crate::failure::Result;
 use crate::output::{Output, log};
@@ -18,22 +18,22 @@ use crate::target::{model_file, open_model};
 
 /// The result as JSON.
 #[derive(Serialize)]
-pub(super) struct Report {
-    pub(super) run: String,
+pub(crate) struct Report {
+    pub(crate) run: String,
     model: Option<String>,
     network: String,
     epochs: usize,
-    pub(super) stopped: bool,
+    pub(crate) stopped: bool,
     /// The set that was measured.
-    set: Option<&'static str>,
-    images: Option<u64>,
-    top1: Option<f64>,
+    pub(crate) set: Option<&'static str>,
+    pub(crate) images: Option<u64>,
+    pub(crate) top1: Option<f64>,
     top5: Option<f64>,
     loss: Option<f64>,
     /// Mean of the last epoch's regulariser.
     ortho: Option<f64>,
     best_epoch: Option<usize>,
-    seconds: f64,
+    pub(crate) seconds: f64,
     images_per_second: f64,
     /// Share of the training time that steps waited for pictures.
     waited: f64,
@@ -54,8 +54,8 @@ struct Example {
 }
 
 /// A finished or interrupted run.
-pub(super) struct Done {
-    pub(super) report: Report,
+pub(crate) struct Done {
+    pub(crate) report: Report,
 }
 
 impl Done {
@@ -65,13 +65,13 @@ impl Done {
         data: &Splits,
         run: &Path,
         memory_bytes: usize,
-        args: &Args,
+        machine: &Machine,
     ) -> Result<Self> {
         let Outcome { epochs, stopped, seconds, images_per_second, waited, set, metrics, best, .. } = outcome;
         let (history, skipped) = (outcome.history, outcome.skipped);
         let example = match stopped {
             true => None,
-            false => example(data, run, args).unwrap_or_else(|failure| {
+            false => example(data, run, machine).unwrap_or_else(|failure| {
                 log(format!("note: no example: {}", failure.to_string().trim_end()));
                 None
             }),
@@ -95,7 +95,7 @@ impl Done {
             waited,
             skipped,
             memory_bytes,
-            threads: args.machine.threads.count(),
+            threads: machine.threads.count(),
             example,
             scores: metrics.as_ref().map(|metrics| Scores::new(&data.classes, metrics)),
         };
@@ -111,7 +111,7 @@ impl Done {
     }
 
     /// The result for people.
-    pub(super) fn show(&self, out: Output) -> Result {
+    pub(crate) fn show(&self, out: Output) -> Result {
         let report = &self.report;
         let took = duration(std::time::Duration::from_secs_f64(report.seconds.max(0.0)));
         if let (Some(set), Some(top1), Some(top5), Some(images)) = (report.set, report.top1, report.top5, report.images)
@@ -151,9 +151,9 @@ impl Done {
 
 /// Names what is in the first picture of the test (or validation) set. A picture that is no file becomes one in the run
 /// folder.
-fn example(data: &Splits, run: &Path, args: &Args) -> Result<Option<Example>> {
+fn example(data: &Splits, run: &Path, machine: &Machine) -> Result<Option<Example>> {
     let Some(set) = data.test.as_ref().or(data.val.as_ref()).filter(|set| !set.is_empty()) else { return Ok(None) };
-    let mut predictor = Predictor::new(&open_model(run)?, args.machine.threads)?;
+    let mut predictor = Predictor::new(&open_model(run)?, machine.threads)?;
     let Some((index, picture)) = (0..set.len()).find_map(|index| Some((index, set.decode(index).ok()?))) else {
         return Ok(None);
     };
@@ -210,7 +210,7 @@ fn with_article(name: &str) -> String {
 }
 
 /// The program as it was called, to be called again.
-pub(super) fn program() -> String {
+pub(crate) fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
     if called.contains(['/', '\\']) { quoted(&called) } else { "sepal".to_owned() }
 }

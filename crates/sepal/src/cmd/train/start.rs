@@ -1,5 +1,6 @@
 //! Everything before the first batch.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,10 +8,10 @@ use std::time::SystemTime;
 use sepal_data::{OpenOptions, Splits, Subset, stratified};
 use sepal_formats::FormatError;
 use sepal_graph::{Meta, Model, Weights};
-use sepal_train::{CheckpointEvery, Optimizer, Recipe, RunFolder, Schedule, State, TrainOptions, Trainer};
+use sepal_train::{CheckpointEvery, Layer, Optimizer, Recipe, RunFolder, Schedule, State, TrainOptions, Trainer};
 use sepal_zoo::Spec;
 
-use super::args::Args;
+use super::args::{Args, Machine, Training};
 use super::{describe_data, describe_model, init, recipe};
 use crate::failure::{Failure, Result};
 use crate::output::log;
@@ -20,10 +21,10 @@ use crate::target::{load_weights, not_opened};
 const RUNS: &str = "runs";
 
 /// A run that is ready.
-pub(super) struct Started {
-    pub(super) trainer: Trainer,
+pub(crate) struct Started {
+    pub(crate) trainer: Trainer,
     pub(super) data: Splits,
-    pub(super) run: PathBuf,
+    pub(crate) run: PathBuf,
 }
 
 /// What a run starts from: a model, or weights of the network that the run trains.
@@ -41,10 +42,10 @@ fn start_model(path: &Path, args: &Args) -> Result<Model> {
 }
 
 /// What a new run is made of.
-pub(super) struct Prepared {
-    pub(super) model: Model,
-    pub(super) data: Splits,
-    pub(super) recipe: Recipe,
+pub(crate) struct Prepared {
+    pub(crate) model: Model,
+    pub(crate) data: Splits,
+    pub(crate) recipe: Recipe,
 }
 
 /// Reads what the command line names.
@@ -53,19 +54,11 @@ pub(super) fn prepare(args: &Args) -> Result<Prepared> {
         // Before anything is read.
         model.parse::<Spec>()?;
     }
-    let file = args.recipe.as_deref().map(recipe::layer).transpose()?;
+    let file = args.training.recipe.as_deref().map(recipe::layer).transpose()?;
     let from = args.from.init.as_deref().map(|path| Ok::<_, Failure>((path, start_model(path, args)?))).transpose()?;
     let path = args.data.clone().or_else(|| file.as_ref().and_then(|file| file.recipe().data.clone()));
-    let data = open_data(
-        path.as_deref(),
-        OpenOptions {
-            val_split: args.from.val_split.or(file.as_ref().and_then(|file| file.recipe().val_split)),
-            seed: args.seed.or(file.as_ref().map(|file| file.recipe().seed)).unwrap_or_default(),
-            class_map: args.from.class_map.clone(),
-            ..OpenOptions::default()
-        },
-    )?;
-    let mut recipe = recipe::resolve(args, file.as_ref(), from.as_ref().map(|(_, model)| model), &data)?;
+    let data = new_data(path.as_deref(), &args.training, file.as_ref())?;
+    let mut recipe = recipe::of_new(args, file.as_slice(), from.as_ref().map(|(_, model)| model), &data)?;
     recipe.data = path;
 
     let spec: Spec = recipe.model.parse()?;
@@ -78,20 +71,28 @@ pub(super) fn prepare(args: &Args) -> Result<Prepared> {
         log(format!("took {} tensors from {}{anew}", taken.tensors, path.display()));
     }
     let task = spec.network().task;
-    let meta = Meta { task, provenance: provenance(&recipe, &data, args), ..Meta::default() };
+    let init = from.as_ref().map(|(path, _)| ("init".to_owned(), path.display().to_string()));
+    let meta = Meta { task, provenance: provenance(&recipe, &data, init), ..Meta::default() };
     let model = Model::new(graph, weights, meta)?;
     Ok(Prepared { model, data, recipe })
 }
 
 /// A new run.
 pub(super) fn new(args: &Args) -> Result<Started> {
-    let Prepared { model, data, recipe } = prepare(args)?;
-    let folder = match &args.from.out {
+    let prepared = prepare(args)?;
+    let name = prepared.recipe.model.parse::<Spec>()?.network().name;
+    begin(prepared, &args.training, name)
+}
+
+/// A new run in the folder that is asked for, or one of that name.
+pub(crate) fn begin(prepared: Prepared, args: &Training, name: &str) -> Result<Started> {
+    let Prepared { model, data, recipe } = prepared;
+    let folder = match &args.files.out {
         Some(out) => RunFolder::create(out, &recipe)?,
-        None => RunFolder::create_named(Path::new(RUNS), recipe.model.parse::<Spec>()?.network().name, &recipe)?,
+        None => RunFolder::create_named(Path::new(RUNS), name, &recipe)?,
     };
     let run = folder.path().to_owned();
-    let trainer = match Trainer::with_options(model, &data, &recipe, options(args, folder)?) {
+    let trainer = match Trainer::with_options(model, &data, &recipe, options(&args.machine, folder)?) {
         Ok(trainer) => trainer,
         Err(error) => {
             take_back(&run);
@@ -107,7 +108,7 @@ pub(super) fn resume(args: &Args, run: Option<&Path>) -> Result<Started> {
         Some(run) => run.to_owned(),
         None => latest(Path::new(RUNS))?,
     };
-    if args.from.class_map.is_some() {
+    if args.training.files.class_map.is_some() {
         return Err(Failure::usage("--class-map is for a new run: this one has its classes"));
     }
     let mut state = State::read(&run)?;
@@ -120,14 +121,26 @@ pub(super) fn resume(args: &Args, run: Option<&Path>) -> Result<Started> {
     let classes = path.map(|_| state.meta.classes.clone());
     let data = open_data(path, OpenOptions { val_split: *val_split, seed: *seed, classes, ..OpenOptions::default() })?;
     let folder = RunFolder::open(&run)?;
-    let trainer = Trainer::resume(state, &data, options(args, folder)?)?;
+    let trainer = Trainer::resume(state, &data, options(&args.training.machine, folder)?)?;
     Ok(Started { trainer, data, run })
 }
 
-fn options(args: &Args, run: RunFolder) -> Result<TrainOptions> {
+fn options(machine: &Machine, run: RunFolder) -> Result<TrainOptions> {
     let checkpoint =
-        args.machine.checkpoint_every.map_or_else(CheckpointEvery::default, |n| CheckpointEvery::Steps(n as u64));
-    Ok(TrainOptions { pool: args.machine.threads.pool()?, run: Some(run), checkpoint, ..TrainOptions::default() })
+        machine.checkpoint_every.map_or_else(CheckpointEvery::default, |n| CheckpointEvery::Steps(n as u64));
+    Ok(TrainOptions { pool: machine.threads.pool()?, run: Some(run), checkpoint, ..TrainOptions::default() })
+}
+
+/// The data of a new run at `path`, or the embedded sample; `file` is its recipe file.
+pub(crate) fn new_data(path: Option<&Path>, args: &Training, file: Option<&Layer>) -> Result<Splits> {
+    let file = file.map(Layer::recipe);
+    let options = OpenOptions {
+        val_split: args.files.val_split.or(file.and_then(|file| file.val_split)),
+        seed: args.seed.or(file.map(|file| file.seed)).unwrap_or_default(),
+        class_map: args.files.class_map.clone(),
+        ..OpenOptions::default()
+    };
+    open_data(path, options)
 }
 
 /// The data at `path`, or the embedded sample.
@@ -162,11 +175,14 @@ fn sample(options: &OpenOptions) -> Result<Splits> {
     }
 }
 
-/// Where the weights come from, for who finds the file.
-fn provenance(recipe: &Recipe, data: &Splits, args: &Args) -> std::collections::BTreeMap<String, String> {
+/// Where the weights come from, for who finds the file; `more` is what else there is to say.
+pub(crate) fn provenance(
+    recipe: &Recipe,
+    data: &Splits,
+    more: impl IntoIterator<Item = (String, String)>,
+) -> BTreeMap<String, String> {
     let text = |key: &str, value: String| (key.to_owned(), value);
     let source = recipe.data.as_ref().map_or(data.kind.to_owned(), |path| path.display().to_string());
-    let init = args.from.init.as_ref().map(|path| text("init", path.display().to_string()));
     [
         text("network", recipe.model.clone()),
         text("data", source),
@@ -174,7 +190,7 @@ fn provenance(recipe: &Recipe, data: &Splits, args: &Args) -> std::collections::
         text("software", format!("sepal {}", env!("CARGO_PKG_VERSION"))),
     ]
     .into_iter()
-    .chain(init)
+    .chain(more)
     .collect()
 }
 
@@ -200,7 +216,7 @@ fn take_back(run: &Path) {
 }
 
 /// What people see before training starts.
-pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args) -> Result<String> {
+pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, machine: &Machine) -> Result<String> {
     let recipe = trainer.recipe();
     let plan = format!(
         "{} epochs, batches of {}{}, {} with a learning rate of {}, seed {}, {} thread(s)",
@@ -210,7 +226,7 @@ pub(super) fn describe(trainer: &Trainer, data: &Splits, run: &Path, args: &Args
         optimizer(&recipe.optimizer),
         recipe.lr(),
         recipe.seed,
-        args.machine.threads.count(),
+        machine.threads.count(),
     );
     let lines = [
         format!("model    {}", describe_model(trainer)?),
