@@ -5,7 +5,10 @@ mod damage;
 
 use common::model;
 use damage::{peak_kib, times};
+use sepal_formats::Result;
+use sepal_formats::bundle::{Bundle, Record};
 use sepal_formats::native::{self, ReadOptions};
+use sepal_graph::Protocol;
 use sepal_testing::Filler;
 
 fn mutate(rng: &mut Filler, start: &[u8], header: usize) -> Vec<u8> {
@@ -49,16 +52,31 @@ fn grow_number(rng: &mut Filler, bytes: &mut Vec<u8>, at: usize) {
 
 #[test]
 fn damaged_files_are_errors_or_models() {
-    let start = native::to_bytes(&model()).unwrap();
+    damage(&native::to_bytes(&model()).unwrap(), |bytes, allow_not_finite| {
+        native::from_bytes(bytes, "m", &ReadOptions { allow_not_finite }).map(drop)
+    });
+}
+
+#[test]
+fn damaged_bundles_are_errors_or_bundles() {
+    let mut bundle = Bundle::new("first", model(), Record::default()).unwrap();
+    bundle.add("second", Protocol::Features, model(), Record::default()).unwrap();
+    damage(&bundle.to_bytes().unwrap(), |bytes, _| {
+        let bundle = Bundle::from_bytes(bytes, "m")?;
+        bundle.domains().iter().try_for_each(|domain| bundle.model(&domain.name).map(drop))
+    });
+}
+
+/// Reads thousands of damaged copies of a file.
+fn damage(start: &[u8], read: impl Fn(&[u8], bool) -> Result<()>) {
     let header = 8 + u64::from_le_bytes(start[..8].try_into().unwrap()) as usize;
     let mut rng = Filler::new(1);
     let (mut errors, mut models) = (0, 0);
     let mut before = None;
     for i in 0..24_000 * times() {
-        let bytes = mutate(&mut rng, &start, header);
-        let options = ReadOptions { allow_not_finite: i % 2 == 0 };
-        match native::from_bytes(&bytes, "m", &options) {
-            Ok(_) => models += 1,
+        let bytes = mutate(&mut rng, start, header);
+        match read(&bytes, i % 2 == 0) {
+            Ok(()) => models += 1,
             Err(e) => {
                 errors += 1;
                 assert!(e.to_string().len() < 20_000, "a message is readable");

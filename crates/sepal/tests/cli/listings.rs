@@ -70,8 +70,20 @@ fn completions_for_every_shell() {
 
 #[test]
 fn help_has_examples_for_every_verb() {
-    let verbs =
-        ["models", "blocks", "recipes", "summary", "train", "eval", "predict", "run", "bench", "data", "completions"];
+    let verbs = [
+        "models",
+        "blocks",
+        "recipes",
+        "summary",
+        "train",
+        "eval",
+        "predict",
+        "run",
+        "bench",
+        "data",
+        "domains",
+        "completions",
+    ];
     for verb in verbs {
         let help = sepal(&format!("{verb} --help"), &[]).ok().out;
         assert!(help.contains("Examples:") && help.contains(&format!("sepal {verb}")), "{help}");

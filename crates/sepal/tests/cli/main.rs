@@ -5,6 +5,9 @@ mod bad_models;
 mod bad_words;
 mod bench;
 mod convert;
+mod domains;
+#[cfg(unix)]
+mod domains_unix;
 mod end_to_end;
 mod listings;
 mod runs;
