@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`graph`] | networks as values: operators, shapes, parameters, cost, rewrites |
 //! | [`zoo`] | blocks and networks by name |
-//! | [`formats`] | model files |
+//! | [`formats`] | model files, and bundles of several ([`Bundle`]) |
 //! | [`runtime`] | compiling a model and running it |
 //! | [`data`] | data sets, pictures, augmentation, batches |
 //! | [`train`] | fitting a model |
@@ -112,6 +112,7 @@ pub use sepal_runtime as runtime;
 pub use sepal_train as train;
 pub use sepal_zoo as zoo;
 
+pub use sepal_formats::bundle::Bundle;
 pub use sepal_formats::open;
 pub use sepal_graph::{Builder, Graph, Meta, Model, Shape, Tensor, Weights};
 pub use sepal_runtime::{CompileOptions, Plan, Session, compile, session};

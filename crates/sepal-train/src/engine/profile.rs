@@ -8,7 +8,7 @@ use sepal_kernels::{Conv, Write, conv, pooling};
 use sepal_runtime::window;
 
 use super::kind::Kind;
-use super::plan::{ActPlan, Plan, UnitPlan, flat_len};
+use super::plan::{ActPlan, Norm, Plan, UnitPlan, flat_len};
 use crate::units::Unit;
 
 const FLOAT: u64 = size_of::<f32>() as u64;
@@ -154,7 +154,7 @@ fn bytes(plan: &Plan, unit: &UnitPlan) -> [u64; 2] {
     let weights = unit.kind.weights();
     let read: usize = unit.inputs.iter().map(|edge| plan.units[edge.unit].z.len()).sum();
     let statistics = match &unit.norm {
-        Some(norm) if !norm.by_producer => own,
+        Some(norm) if !norm.by_producer && !norm.frozen => own,
         _ => 0,
     };
     let pictures = if matches!(unit.kind, Kind::Input { .. }) { flat_len(&unit.dims) } else { 0 };
@@ -162,7 +162,7 @@ fn bytes(plan: &Plan, unit: &UnitPlan) -> [u64; 2] {
     let mut backward = 0;
     if unit.has_gradient {
         let gradient = unit.g.as_ref().map_or(0, |g| g.len());
-        let sums = if unit.norm.is_some() { gradient + own } else { 0 };
+        let sums = if unit.norm.as_ref().is_some_and(Norm::wants_sums) { gradient + own } else { 0 };
         let again = if unit.applies() || unit.kind.rereads_result() { own } else { 0 };
         let inputs = if unit.kind.rereads_input() { read } else { 0 };
         let written = unit.inputs.iter().map(|edge| match edge.dx {

@@ -136,7 +136,7 @@ fn what_cannot_be_done_with_a_bundle() {
     add("--name x --start second").fails(1, &["no domain `second`"]);
     sepal("domains add --name x --from nowhere --", &[&bundle]).fails(1, &["nowhere"]);
 
-    let graph = sepal::zoo::build(&"resnet20:width=0.5".parse().unwrap(), Some([SIZE; 2]), 2).unwrap();
+    let graph = sepal::zoo::build(&"resnet20".parse().unwrap(), Some([SIZE; 2]), 2).unwrap();
     let weights = Weights::init(&graph, 0).unwrap();
     let plain = open(&file).unwrap();
     let meta = Meta { classes: plain.meta.classes.clone(), ..plain.meta.clone() };

@@ -40,7 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROTOCOL", value_parser = PossibleValuesParser::new(Protocol::ALL.map(Protocol::name))
         .try_map(|name| name.parse::<Protocol>()))]
     protocol: Option<Protocol>,
-    /// The domain whose weights are the first of those that are trained [default: the trunk's]
+    /// The domain whose weights those start from that are trained [default: for soft the one of the same classes, else the
+    /// trunk's]
     #[arg(long, value_name = "NAME")]
     start: Option<String>,
     /// Add what a finished run came to instead of training
@@ -89,13 +90,13 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         }
     };
     let report = Report { bundle: args.bundle.display().to_string(), domain, training };
-    out.text(format!("added `{}` to {}", report.domain.describe(), report.bundle))?;
+    out.text(format!("added to {}: {}", report.bundle, report.domain.describe()))?;
     Ok(out.result(&report)?)
 }
 
 /// What a run came to.
 fn finished(run: &Path, protocol: Option<Protocol>) -> Result<Trained> {
-    let summary = Summary::read(run)?;
+    let summary = Summary::read(run).map_err(|error| Failure::from(error).context("there is nothing to add"))?;
     if !summary.finished {
         return Err(Failure::failed(format!("{} is not finished", run.display())).hint(format!(
             "go on with: {} train --resume {}",
@@ -146,12 +147,15 @@ fn prepare(args: &Args, protocol: Protocol, bundle: Bundle) -> Result<Prepared> 
         }
         _ => drop(Sharing::new(protocol, &trunk.graph)?),
     }
-    let start = args.start.as_ref().unwrap_or(&trunk.name);
-    let start = (protocol != Protocol::Scratch).then(|| bundle.model(start)).transpose()?;
+    args.start.as_ref().map_or(Ok(()), |start| bundle.domain(start).map(drop))?;
 
     let file = args.training.recipe.as_deref().map(train::layer).transpose()?;
     let path = args.data.clone();
     let data = train::new_data(path.as_deref(), &args.training, file.as_ref())?;
+    let of_same_classes =
+        bundle.mixable().find(|domain| protocol == Protocol::Soft && domain.meta.classes == data.classes);
+    let start = args.start.as_ref().or(of_same_classes.map(|domain| &domain.name)).unwrap_or(&trunk.name);
+    let start = (protocol != Protocol::Scratch).then(|| bundle.model(start)).transpose()?;
     let network = &trunk.graph.name;
     let is_resdsc =
         network.parse::<Spec>().is_ok_and(|spec| spec.network().name == sepal_zoo::networks::resdsc::ROW.name);

@@ -46,6 +46,6 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     let bundle = Bundle::new(&args.name, model, record(&args.from))?;
     bundle.write(&args.out)?;
     let report = Report { bundle: args.out.display().to_string(), domain: Row::new(bundle.trunk())? };
-    out.text(format!("began {} with `{}`", report.bundle, report.domain.describe()))?;
+    out.text(format!("began {} with {}", report.bundle, report.domain.describe()))?;
     Ok(out.result(&report)?)
 }

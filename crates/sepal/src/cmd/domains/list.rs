@@ -76,7 +76,8 @@ impl Row {
     pub(super) fn describe(&self) -> String {
         let [private, shared] = [self.private_params, self.shared_params].map(grouped);
         let Self { name, protocol, classes, .. } = self;
-        format!("{name}: {protocol}, {} classes, {private} parameters of its own, {shared} shared", classes.len())
+        let classes = classes.len();
+        format!("`{name}` ({protocol}, {classes} classes): {private} parameters of its own, {shared} shared")
     }
 }
 
