@@ -1,10 +1,12 @@
 //! The crate's error.
 
-use std::collections::BTreeMap;
+mod hint;
+mod operators;
+
 use std::io;
 
-/// Nodes listed for each missing operator.
-const MAX_SHOWN: usize = 4;
+pub use operators::MissingOperator;
+use operators::show_operators;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, FormatError>;
@@ -415,75 +417,4 @@ pub enum FormatError {
         /// What was looked for.
         tried: Vec<String>,
     },
-}
-
-/// An operator of an ONNX model that is not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingOperator {
-    /// Its name, or the use of it that is not supported.
-    pub operator: String,
-    /// The node.
-    pub node: String,
-    /// The version of the operator set.
-    pub opset: i64,
-}
-
-impl MissingOperator {
-    /// Whether it is one of those that quantised networks consist of.
-    fn is_of_quantised(&self) -> bool {
-        self.operator.contains("Quant") || self.operator.contains("QLinear") || self.operator.ends_with("Integer")
-    }
-}
-
-/// One line per operator, with the first of its nodes.
-fn show_operators(missing: &[MissingOperator]) -> String {
-    let mut nodes: BTreeMap<(&str, i64), Vec<&str>> = BTreeMap::new();
-    for m in missing {
-        nodes.entry((&m.operator, m.opset)).or_default().push(&m.node);
-    }
-    let line = |((operator, opset), nodes): (&(&str, i64), &Vec<&str>)| {
-        let shown: Vec<String> =
-            nodes.iter().take(MAX_SHOWN).map(|node| format!("`{}`", node.escape_debug())).collect();
-        let more = nodes.len() - shown.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("\n  {} (opset {opset}) at {}{more}", operator.escape_debug(), shown.join(", "))
-    };
-    nodes.iter().map(line).collect()
-}
-
-impl FormatError {
-    /// What the user could do about it, where there is something to say beyond the message.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::TooShort { .. } | Self::HeaderLength { .. } | Self::CutShort { .. } | Self::Protobuf { .. } => {
-                Some("copy or download the file again; a file written here is complete or absent")
-            }
-            Self::Version { .. } => Some("read it with the version that wrote it, or a later one"),
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("free some space; the file that was there before is unchanged")
-            }
-            Self::WeightsOnly { .. } | Self::NoNetwork { .. } => {
-                Some("say which network: sepal import FILE --model SPEC -o OUT")
-            }
-            Self::IsBundle { .. } => Some("take a domain out: sepal domains extract BUNDLE --domain NAME -o FILE"),
-            Self::NotABundle { .. } => Some("begin one with: sepal domains init RUN -o BUNDLE --name NAME"),
-            Self::DomainTaken { .. } => Some("choose another --name, or remove that one: sepal domains remove"),
-            Self::DomainNeeded { .. } => Some("remove those first"),
-            Self::TrunkDomain { .. } => Some("take the others out (sepal domains extract) and begin a bundle of them"),
-            Self::NotARun { .. } => Some("give a model file, or the folder that training wrote"),
-            Self::Model { source: sepal_graph::Error::NotFinite { .. }, .. } => {
-                Some("the training that wrote it diverged: use an earlier checkpoint or a lower learning rate")
-            }
-            Self::OnnxOperators { missing, .. } if missing.iter().any(MissingOperator::is_of_quantised) => {
-                Some("quantised networks are not read: export the network in float")
-            }
-            Self::Model { source: sepal_graph::Error::Mismatch { missing, unexpected, misshapen, .. }, .. }
-                if missing.is_empty() && unexpected.is_empty() && misshapen.len() <= 2 =>
-            {
-                Some("if only the classifier differs, say the number of classes: it is then reset and trained anew")
-            }
-            _ => None,
-        }
-    }
 }

@@ -49,7 +49,9 @@ fn every_separable_network_shares_its_pointwise_weights() {
         ("mobilenet_v1:block=bsconv_u", 1),
         ("mobilenet_v2", 1),
         ("mobilenet_v3_large", 1),
-        ("pydmobilenet29", 1),
+        ("pydmobilenet", 1),
+        ("mobilenet_v4_conv_small", 3),
+        ("xception41", 2),
         ("resnet20:block=dsc", 0),
         ("resnet20:block=bsconv_s", 0),
         ("efficientnet_lite0", 1),
@@ -98,7 +100,7 @@ fn other_classes_change_the_classifier_alone() {
 
 #[test]
 fn soft_sharing_in_any_separable_network() {
-    for spec in ["resdsc26:width=0.25", "pydmobilenet29", "mobilenet_v1:width=0.25"] {
+    for spec in ["resdsc26:width=0.25", "pydmobilenet", "mobilenet_v1:width=0.25"] {
         let plain = graph(spec);
         let soft = soften(&plain, &["one", "two", "three"]).unwrap();
         let depthwise: Vec<_> =

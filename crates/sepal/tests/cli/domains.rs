@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use sepal::formats::{bundle::Bundle, native, open};
-use sepal::graph::Resize;
 use sepal::{Meta, Model, Weights};
 use tempfile::TempDir;
 
-use crate::support::{Run, SIZE, TINY, assert_fields, model_file, photos, picture, sepal, sepal_in};
+use crate::support::{Run, SIZE, TINY, assert_fields, model_file, photos, sepal, sepal_in};
 
 /// Options of a training that takes a moment.
 pub(crate) const QUICK: &str = "--epochs 2 --batch 8 --threads 1 --ema 0.5 --progress none";
@@ -146,16 +145,13 @@ fn what_cannot_be_done_with_a_bundle() {
     let refused = sepal_in(dir.path(), &format!("domains add {QUICK} --name x --"), &[&whole, photos.path()]);
     refused.fails(1, &["stem.conv", "(3×3)", "block=dsc"]);
 
-    // A domain that takes pictures as they are takes those of its size alone.
-    let mut exact = plain;
-    exact.meta.preprocessing.as_mut().unwrap().resize = Resize::Exact;
-    native::write(&exact, &other).unwrap();
+    // A domain whose pictures are prepared in another size than its network takes.
+    let mut odd = plain;
+    odd.meta.preprocessing.as_mut().unwrap().size = [SIZE + 4; 2];
+    native::write(&odd, &other).unwrap();
     let whole = dir.path().join("e.safetensors");
     init(&other, &whole).ok();
-    let small = dir.path().join("small.png");
-    image::imageops::thumbnail(&picture([9, 9, 9], 1), 5, 7).save(&small).unwrap();
-    let run = sepal("domains predict --domain first --", &[&whole, &small]);
-    assert_eq!(run.code, Some(1), "{}", run.err);
-    assert!(run.err.contains("small.png") && run.err.contains("16"), "{}", run.err);
+    let predicted = sepal("domains predict --domain first --", &[&whole, photos.path()]);
+    predicted.fails(1, &["e.safetensors", "takes 3×16×16", "3×20×20"]);
     assert_eq!(std::fs::read(&bundle).unwrap(), before);
 }

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use sepal_formats::bundle::{Bundle, Measured, Record};
+use sepal_data::Splits;
+use sepal_formats::bundle::{Bundle, Domain, Measured, Record};
 use sepal_graph::{Meta, Model, Protocol, Sharing, Weights};
 use sepal_train::{Layer, Summary, find_recipe};
 use sepal_zoo::Spec;
+use sepal_zoo::networks::resdsc;
 use serde::Serialize;
 
 use super::list::Row;
@@ -19,7 +21,7 @@ use crate::target::{open_model, resized};
 /// Train the bundle's network on a further domain and add it
 ///
 /// The recipe is that of the protocol (see `sepal domains protocols` and `sepal recipes`), over the defaults for the
-/// data; where the network is ResDSC, over its paper's. The run folder is that of any training: `sepal train --resume`
+/// data; where the network is ResDSC, over its paper's. Pictures have the trunk's size unless --size says another. The run folder is that of any training: `sepal train --resume`
 /// goes on with an interrupted one, `--from` adds it when it is finished. The bundle changes at the very end, at once.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -74,8 +76,8 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     let bundle = Bundle::read(&args.bundle)?;
     bundle.check_new(&args.name)?;
     let trained = match &args.from {
-        Some(run) => finished(run, args.protocol)?,
-        None => trained(args, bundle, out)?,
+        Some(run) => of_run(run, args.protocol)?,
+        None => train(args, &bundle, out)?,
     };
     let Trained { model, protocol, record, run, training } = trained;
     let added = Bundle::update(&args.bundle, |bundle| {
@@ -94,8 +96,8 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     Ok(out.result(&report)?)
 }
 
-/// What a run came to.
-fn finished(run: &Path, protocol: Option<Protocol>) -> Result<Trained> {
+/// What a finished run came to.
+fn of_run(run: &Path, protocol: Option<Protocol>) -> Result<Trained> {
     let summary = Summary::read(run).map_err(|error| Failure::from(error).context("there is nothing to add"))?;
     if !summary.finished {
         return Err(Failure::failed(format!("{} is not finished", run.display())).hint(format!(
@@ -109,7 +111,7 @@ fn finished(run: &Path, protocol: Option<Protocol>) -> Result<Trained> {
 }
 
 /// Trains.
-fn trained(args: &Args, bundle: Bundle, out: Output) -> Result<Trained> {
+fn train(args: &Args, bundle: &Bundle, out: Output) -> Result<Trained> {
     let protocol = args.protocol.unwrap_or(Protocol::SharePointwise);
     let prepared = prepare(args, protocol, bundle)?;
     let started = train::begin(prepared, &args.training, &args.name)?;
@@ -130,40 +132,17 @@ fn trained(args: &Args, bundle: Bundle, out: Output) -> Result<Trained> {
 }
 
 /// The network, the weights that it starts with, and how it is trained.
-fn prepare(args: &Args, protocol: Protocol, bundle: Bundle) -> Result<Prepared> {
+fn prepare(args: &Args, protocol: Protocol, bundle: &Bundle) -> Result<Prepared> {
     let trunk = bundle.trunk();
     let mixed: Vec<&str> = bundle.mixable().map(|domain| domain.name.as_str()).collect();
-    match protocol {
-        Protocol::Soft if mixed.len() < 2 => {
-            let text = format!(
-                "`soft` mixes the depthwise kernels of several domains, and there are those of {} only",
-                mixed.join(", ")
-            );
-            return Err(Failure::failed(text).hint("add one with --protocol share-pointwise first"));
-        }
-        Protocol::Soft => drop(Sharing::new(Protocol::SharePointwise, &trunk.graph)?),
-        Protocol::Scratch if args.start.is_some() => {
-            return Err(Failure::usage("--start is for protocols that start from weights, and `scratch` does not"));
-        }
-        _ => drop(Sharing::new(protocol, &trunk.graph)?),
-    }
-    args.start.as_ref().map_or(Ok(()), |start| bundle.domain(start).map(drop))?;
-
+    check(args, protocol, bundle, &mixed)?;
     let file = args.training.recipe.as_deref().map(train::layer).transpose()?;
     let path = args.data.clone();
     let data = train::new_data(path.as_deref(), &args.training, file.as_ref())?;
-    let of_same_classes =
-        bundle.mixable().find(|domain| protocol == Protocol::Soft && domain.meta.classes == data.classes);
-    let start = args.start.as_ref().or(of_same_classes.map(|domain| &domain.name)).unwrap_or(&trunk.name);
-    let start = (protocol != Protocol::Scratch).then(|| bundle.model(start)).transpose()?;
-    let network = &trunk.graph.name;
-    let is_resdsc =
-        network.parse::<Spec>().is_ok_and(|spec| spec.network().name == sepal_zoo::networks::resdsc::ROW.name);
-    let names = is_resdsc.then_some("resdsc").into_iter().chain([protocol.name()]);
-    let layers = names.map(|name| find_recipe(name)?.layer()).chain(file.map(Ok)).collect::<Result<Vec<Layer>, _>>()?;
-    let mut recipe = train::resolve(&args.training, &layers, start.as_ref(), &data)?;
-    // Whatever a recipe says, the network is the trunk's.
-    recipe.model.clone_from(network);
+    let start = start(args, protocol, bundle, &data)?;
+    let mut recipe = train::resolve(&args.training, &layers(protocol, trunk, file)?, start.as_ref(), &data)?;
+    // Whatever a recipe says, network and size are the trunk's.
+    recipe.model.clone_from(&trunk.graph.name);
     recipe.size = args.training.size.unwrap_or(trunk.graph.input_shape()?.dims().get(1).copied().unwrap_or(1));
     (recipe.data, recipe.protocol) = (path, Some(protocol));
 
@@ -180,4 +159,47 @@ fn prepare(args: &Args, protocol: Protocol, bundle: Bundle) -> Result<Prepared> 
     let more = [text("bundle", args.bundle.display().to_string()), text("protocol", protocol.to_string())];
     let meta = Meta { task: trunk.meta.task, provenance: train::provenance(&recipe, &data, more), ..Meta::default() };
     Ok(Prepared { model: Model::new(graph, weights, meta)?, data, recipe })
+}
+
+/// Refuses, before any data are read, what cannot come to anything.
+fn check(args: &Args, protocol: Protocol, bundle: &Bundle, mixed: &[&str]) -> Result {
+    match protocol {
+        Protocol::Soft if mixed.len() < 2 => {
+            let there = mixed.join(", ");
+            let text =
+                format!("`soft` mixes the depthwise kernels of several domains, and there are only those of {there}");
+            return Err(Failure::failed(text).hint("add one with --protocol share-pointwise first"));
+        }
+        Protocol::Scratch if args.start.is_some() => {
+            return Err(Failure::usage("--start is for protocols that start from weights, and `scratch` does not"));
+        }
+        _ => {}
+    }
+    // The gates are still to be built.
+    let of_trunk = if protocol == Protocol::Soft { Protocol::SharePointwise } else { protocol };
+    Sharing::new(of_trunk, &bundle.trunk().graph)?;
+    if let Some(start) = &args.start {
+        bundle.domain(start)?;
+    }
+    Ok(())
+}
+
+/// The model whose weights the trained ones start from.
+fn start(args: &Args, protocol: Protocol, bundle: &Bundle, data: &Splits) -> Result<Option<Model>> {
+    let of_same_classes = || bundle.mixable().find(|domain| domain.meta.classes == data.classes);
+    let name = match (protocol, &args.start) {
+        (Protocol::Scratch, _) => return Ok(None),
+        (_, Some(name)) => name,
+        (Protocol::Soft, None) => &of_same_classes().unwrap_or(bundle.trunk()).name,
+        (_, None) => &bundle.trunk().name,
+    };
+    Ok(Some(bundle.model(name)?))
+}
+
+/// What the recipe is made of: that of the network's paper, of the protocol, and of the command line.
+fn layers(protocol: Protocol, trunk: &Domain, file: Option<Layer>) -> Result<Vec<Layer>> {
+    let network = trunk.graph.name.parse::<Spec>().map(|spec| spec.network().name);
+    let of_paper = (network == Ok(resdsc::ROW.name)).then_some("resdsc");
+    let named = of_paper.into_iter().chain([protocol.name()]).map(|name| find_recipe(name)?.layer());
+    Ok(named.chain(file.map(Ok)).collect::<Result<_, _>>()?)
 }
