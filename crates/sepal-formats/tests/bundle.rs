@@ -64,6 +64,10 @@ fn what_is_shared_is_stored_once_and_every_model_comes_back() {
     let source = &soft["sep.depthwise.pw.weight"];
     assert_eq!((source.domain.as_str(), source.path.as_str()), ("pw", "sep.depthwise.weight"));
     assert_eq!(soft["sep.pointwise.weight"].domain, "first");
+    let common = |names: &[&str]| read.common(names).unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(common(&["first", "pw", "head", "soft"]), ["sep.pointwise.weight"]);
+    assert_eq!((common(&["pw", "dw"]), common(&["dw", "head"])), (vec![], vec!["sep.depthwise.weight".to_owned()]));
+    assert_eq!(common(&["first"]).len(), read.trunk().own.len());
     for domain in read.domains() {
         read.model(&domain.name).unwrap().check().unwrap();
     }

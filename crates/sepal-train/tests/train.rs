@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use common::{Colours, data, model, options, recipe};
 use sepal_data::Skipped;
+use sepal_graph::{Protocol, Sharing};
 use sepal_train::{
     BatchReport, Callbacks, CheckpointEvery, EpochReport, Error, EvalOptions, Observer, Ortho, Outcome, Recipe,
     RunFolder, Start, TrainOptions, Trainer, evaluate,
@@ -246,6 +247,26 @@ fn frozen_weights_stay_and_the_others_learn() {
     let changed = |path: &str| before.weights.get(path).unwrap() != after.weights.get(path).unwrap();
     assert!(!changed("depthwise.weight"));
     assert!(changed("pointwise.weight") && changed("stem.weight") && changed("classifier.bias"));
+}
+
+#[test]
+fn what_a_protocol_shares_stays_bit_for_bit() {
+    for protocol in Protocol::ALL.into_iter().filter(|protocol| *protocol != Protocol::Soft) {
+        // The average must not round what stays either.
+        let recipe = Recipe { protocol: Some(protocol), ema_decay: 0.9, ..recipe() };
+        let before = model(&recipe);
+        let sharing = Sharing::new(protocol, &before.graph).unwrap();
+        let mut trainer = Trainer::new(before.clone(), &data(Colours::new(24), Some(6), None), &recipe).unwrap();
+        trainer.fit(&mut ()).unwrap();
+        for after in [trainer.model().unwrap(), trainer.best_model().unwrap()] {
+            let changed = |path: &str| before.weights.get(path).unwrap() != after.weights.get(path).unwrap();
+            assert!(sharing.shared.iter().all(|spec| !changed(&spec.path)), "{protocol}");
+            assert!(sharing.private.iter().all(|spec| changed(&spec.path)), "{protocol}");
+        }
+    }
+    let recipe = Recipe { protocol: Some(Protocol::Soft), ..recipe() };
+    let refused = Trainer::new(model(&recipe), &data(Colours::new(24), None, None), &recipe).err().unwrap();
+    assert!(refused.to_string().contains("gates"), "{refused}");
 }
 
 #[test]

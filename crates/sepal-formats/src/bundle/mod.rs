@@ -16,7 +16,7 @@
 mod check;
 pub(crate) mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sepal_graph::sharing::gated;
 use sepal_graph::{Graph, Meta, Model, ParamSpec, Protocol, Sharing, Tensor, Weights};
@@ -139,6 +139,21 @@ impl Bundle {
             weights.insert(path.clone(), tensor.clone());
         }
         Ok(Model { graph: domain.graph.clone(), weights, meta: domain.meta.clone() })
+    }
+
+    /// The paths of the tensors that all of these domains have from the trunk: what their plans can hold once.
+    ///
+    /// # Errors
+    /// [`FormatError::NoDomain`].
+    pub fn common(&self, names: &[&str]) -> Result<BTreeSet<String>> {
+        let trunk = self.trunk();
+        let mut common: BTreeSet<String> = trunk.own.iter().map(|(path, _)| path.to_owned()).collect();
+        for name in names.iter().filter(|name| **name != trunk.name) {
+            let borrowed = &self.domain(name)?.borrowed;
+            let has = |path: &str, from: &Source| from.domain == trunk.name && from.path == path;
+            common.retain(|path| borrowed.get(path).is_some_and(|source| has(path, source)));
+        }
+        Ok(common)
     }
 
     /// The domains whose depthwise kernels go with the trunk's pointwise weights, the trunk's first: those that soft

@@ -114,7 +114,7 @@ pub(super) struct Fit {
     /// Decay of the moving average of the weights; 0 turns it off
     #[arg(long, value_name = "X", env = "SEPAL_EMA", hide_env = true, allow_negative_numbers = true)]
     pub(super) ema: Option<f64>,
-    /// Parameters that are not trained, by pattern on their paths; may be repeated
+    /// Parameters that are not trained, by pattern on their paths; may be repeated. A norm whose statistics match keeps them
     #[arg(long, value_name = "GLOB")]
     pub(super) freeze: Vec<String>,
 }
