@@ -1,9 +1,12 @@
 //! Sizes of a convolution, and how its operands come in and its result goes out.
 
 use crate::act::Act;
-use crate::layout::Dims;
+use crate::layout::{Dims, LANES};
 use crate::norm::GradSums;
 use crate::source::Source;
+
+/// What stands for an absent bias.
+pub(crate) static ZEROS: [f32; LANES] = [0.0; LANES];
 
 /// Sizes of a convolution: standard, pointwise, grouped or depthwise.
 ///
@@ -81,9 +84,12 @@ pub enum Input<'a> {
     Pixels(&'a [f32]),
 }
 
-/// What happens to a result before it is stored: `act(result + bias + add)`.
+/// What happens to a result before it is stored: `act(scale·result + bias + add)`.
 #[derive(Clone, Copy, Default)]
 pub struct Epilogue<'a> {
+    /// Per output channel, padded to whole blocks: a norm whose convolution's weights are not its own. Not of depthwise
+    /// convolutions.
+    pub scale: Option<&'a [f32]>,
     /// Per output channel, padded to whole blocks.
     pub bias: Option<&'a [f32]>,
     /// A tensor of the output's size, in channel blocks.
@@ -109,6 +115,31 @@ pub struct InputGrad<'a> {
     pub write: Write,
     /// The sums of the norm that the input's source applies, which are taken of what is written. Not of what is added to.
     pub sums: Option<GradSums<'a>>,
+}
+
+impl<'a> Epilogue<'a> {
+    /// Whether its vectors are long enough for a result of `dims`.
+    pub(crate) fn fits(&self, dims: &Dims) -> bool {
+        let channels = dims.blocks() * LANES;
+        let is_vector = |values: Option<&[f32]>| values.is_none_or(|values| values.len() >= channels);
+        is_vector(self.scale) && is_vector(self.bias) && self.add.is_none_or(|add| add.len() >= dims.len())
+    }
+
+    /// What sums of panel `panel` begin with, and the scale and shift that they get once they are complete.
+    #[inline(always)]
+    pub(crate) fn parts(&self, panel: usize) -> (Option<*const f32>, Option<[*const f32; 2]>) {
+        let bias = self.bias.map(
+            #[inline(always)]
+            |bias| bias[panel * LANES..][..LANES].as_ptr(),
+        );
+        match self.scale {
+            None => (bias, None),
+            Some(scale) => {
+                let scale = scale[panel * LANES..][..LANES].as_ptr();
+                (None, Some([scale, bias.unwrap_or(ZEROS.as_ptr())]))
+            }
+        }
+    }
 }
 
 impl<'a> InputGrad<'a> {

@@ -62,8 +62,11 @@ fn forward(exec: Exec<'_>, conv: &Conv, training: bool, time: impl FnOnce(&mut d
         true => Source { z: &x, affine: Some((&lanes, &lanes)), act: Act::Relu },
         false => Source::plain(&x),
     };
-    let epilogue =
-        if training { Epilogue::default() } else { Epilogue { bias: Some(&bias), add: None, act: Act::Relu } };
+    let epilogue = if training {
+        Epilogue::default()
+    } else {
+        Epilogue { bias: Some(&bias), act: Act::Relu, ..Epilogue::default() }
+    };
     time(&mut || {
         let stats = training.then_some(&mut stats[..]);
         if depthwise {

@@ -8,7 +8,7 @@ use crate::conv::plan::Side;
 use crate::conv::tile::{Finish, Left, product};
 use crate::depthwise::{self, Rows, Sink};
 use crate::exec::{Exec, Shared};
-use crate::geometry::{Conv, Input};
+use crate::geometry::{Conv, Input, ZEROS};
 use crate::isa::{Isa, Kernel};
 use crate::layout::LANES;
 use std::ops::Range;
@@ -225,7 +225,7 @@ impl Run<'_> {
         let rows = from.rows.shifted(block * from.plane);
         let (conv, width) = (&link.conv, link.conv.output.w);
         let filter = depthwise::filter(conv, &link.packed[block * conv.taps() * LANES..]).fit(&rows, width);
-        let bias = link.epilogue.bias.map_or(&depthwise::ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
+        let bias = link.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
         let ending = link.epilogue.act.ending().unwrap_or(Ending::None);
         for line in lines.clone() {
             let to = to.rows.at(line).wrapping_add(block * to.plane);
@@ -306,11 +306,10 @@ impl Run<'_> {
             };
             let rows = at_once * width;
             let at = panel * conv.output.plane() + (self.image * conv.output.h + line) * width * LANES;
+            let (bias, affine) = link.epilogue.parts(panel);
             let finish = Finish {
-                bias: link.epilogue.bias.map(
-                    #[inline(always)]
-                    |bias| bias[panel * LANES..][..LANES].as_ptr(),
-                ),
+                bias,
+                affine,
                 add: link.epilogue.add.map(
                     #[inline(always)]
                     |add| add[at..][..rows * LANES].as_ptr(),

@@ -67,15 +67,15 @@ pub fn forward(exec: Exec<'_>, links: &[Link<'_>], x: Input<'_>, out: &mut [f32]
     let last = links.len() - 1;
     for (index, link) in links.iter().enumerate() {
         let Link { conv, packed, epilogue } = link;
-        let channels = conv.output.blocks() * LANES;
         let len = match conv.is_depthwise() {
             true => crate::depthwise::packed_len(conv),
             false => crate::conv::packed_len(conv),
         };
         assert!(packed.len() >= len, "weights of layer {index}");
-        assert!(epilogue.bias.is_none_or(|bias| bias.len() >= channels), "bias of layer {index}");
+        assert!(epilogue.fits(&conv.output), "vectors of layer {index}");
+        assert!(epilogue.scale.is_none() || !conv.is_depthwise(), "scale of layer {index}");
         let may_add = index == last && !conv.is_depthwise();
-        assert!(epilogue.add.is_none_or(|add| may_add && add.len() >= conv.output.len()), "sum of layer {index}");
+        assert!(epilogue.add.is_none() || may_add, "sum of layer {index}");
         assert!(epilogue.act.is_simple(), "activation of layer {index}");
     }
     let input = links[0].conv.input;

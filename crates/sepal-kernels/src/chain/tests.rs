@@ -105,6 +105,7 @@ fn check(case: &Case) {
     let x = blocked(input, &nchw_input);
     let weights: Vec<Vec<f32>> = convs.iter().map(|conv| numbers.floats(conv.weight_len())).collect();
     let biases: Vec<Vec<f32>> = convs.iter().map(|conv| numbers.channels(conv.output)).collect();
+    let scales: Vec<Vec<f32>> = convs.iter().map(|conv| numbers.channels(conv.output)).collect();
     let acts: Vec<Act<'_>> = convs.iter().map(|_| ACTS[numbers.below(ACTS.len())]).collect();
     let output = convs[convs.len() - 1].output;
     let adds = case.add && !convs[convs.len() - 1].is_depthwise();
@@ -128,7 +129,8 @@ fn check(case: &Case) {
             .collect();
         for index in 0..convs.len() {
             let add = (adds && index + 1 == convs.len()).then_some(&addend[..]);
-            let epilogue = Epilogue { bias: Some(&biases[index][..]), add, act: acts[index] };
+            let scale = (index % 2 == case.channels % 2 && !convs[index].is_depthwise()).then_some(&scales[index][..]);
+            let epilogue = Epilogue { scale, bias: Some(&biases[index][..]), add, act: acts[index] };
             links.push(Link { conv: convs[index], packed: &packed[index], epilogue });
         }
         let first = if case.pixels { Input::Pixels(&pixels) } else { Input::Blocked(Source::plain(&x)) };

@@ -287,13 +287,15 @@ impl Part<'_> {
     #[inline(always)]
     fn finish(&self, panel: usize, rows: &Range<usize>, at: usize, out: *const f32) -> Finish {
         let Self { job, first, last, .. } = *self;
-        let Epilogue { bias, add, act } = job.epilogue;
+        let Epilogue { add, act, .. } = job.epilogue;
+        let (bias, affine) = job.epilogue.parts(panel);
         let ending = act.ending();
         let accumulate = job.cuts.window.is_whole() && (!first || job.write == Write::Add);
         Finish {
-            bias: bias.filter(|_| first).map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
+            bias: bias.filter(|_| first),
             also: None,
             partial: accumulate.then_some(out),
+            affine: affine.filter(|_| last),
             add: add.filter(|_| last).map(|add| add[at..][..rows.len() * LANES].as_ptr()),
             ending: ending.filter(|_| last).unwrap_or(Ending::None),
             stream: self.streams && first && last && ending.is_some(),

@@ -102,8 +102,7 @@ pub fn forward(
     let each = cuts.scratch();
     assert!(out.len() >= conv.output.len() && packed.len() >= packed_len(conv));
     assert!(scratch.len() >= per_worker(each, exec.pool.threads()), "scratch of {}", scratch.len());
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= conv.output.blocks() * LANES));
-    assert!(epilogue.add.is_none_or(|add| add.len() >= conv.output.len()));
+    assert!(epilogue.fits(&conv.output));
     assert!(is_long_enough(epilogue.act, &conv.output));
     let wanted = norm::stats_len(&conv.output, cuts.rows.size);
     assert!(stats.as_ref().is_none_or(|stats| stats.len() >= wanted));

@@ -21,7 +21,7 @@ pub(crate) struct Left {
 /// Terms of a sum that are written out one after the other, with prefetches between such groups.
 const GROUP: usize = 4;
 
-/// What happens to the sums of a tile before they are stored: `ending(bias + sum + partial + add)`.
+/// What happens to the sums of a tile before they are stored: `ending(affine(bias + sum + partial) + add)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish {
     /// Sixteen floats.
@@ -30,6 +30,8 @@ pub(crate) struct Finish {
     pub also: Option<(*const f32, *mut f32)>,
     /// Rows that are a part of the sum; they may be those of the result.
     pub partial: Option<*const f32>,
+    /// Scale and shift, sixteen floats each.
+    pub affine: Option<[*const f32; 2]>,
     /// Rows like those of the result.
     pub add: Option<*const f32>,
     pub ending: Ending,
@@ -45,6 +47,7 @@ impl Finish {
         bias: None,
         also: None,
         partial: None,
+        affine: None,
         add: None,
         ending: Ending::None,
         stream: false,
@@ -246,7 +249,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize, const STEP: usize>(
                 weights = weights.add(LANES);
             }
         }
-        end(isa, finish, &mut sums, out, LANES);
+        end(isa, finish, &mut sums, out, LANES, 0);
         if finish.statistics {
             let [mut origin, mut total, mut squares] = *statistics;
             if is_first {
@@ -262,7 +265,7 @@ unsafe fn product_tile<I: Isa, const ROWS: usize, const STEP: usize>(
     }
 }
 
-/// Finishes sums and stores them, `step` floats apart.
+/// Finishes sums and stores them, `step` floats apart. Their channels are `across` apart.
 ///
 /// # Safety
 /// The promises of [`product`], for these sums.
@@ -273,6 +276,7 @@ unsafe fn end<I: Isa, const SUMS: usize>(
     sums: &mut [I::Block; SUMS],
     out: *mut f32,
     step: usize,
+    across: usize,
 ) {
     // SAFETY: as promised.
     unsafe {
@@ -284,6 +288,15 @@ unsafe fn end<I: Isa, const SUMS: usize>(
         if let Some(partial) = finish.partial {
             for (index, sum) in sums.iter_mut().enumerate() {
                 *sum = sum.add(isa, I::Block::load(isa, partial.add(index * step)));
+            }
+        }
+        if let Some(affine) = finish.affine {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                let [scale, shift] = affine.map(
+                    #[inline(always)]
+                    |lanes| I::Block::load(isa, lanes.add(index * across)),
+                );
+                *sum = sum.mul_add(isa, scale, shift);
             }
         }
         if let Some(add) = finish.add {
@@ -348,7 +361,7 @@ pub(super) unsafe fn row_product<I: Isa>(
                 from = from.add(left.plane);
             }
         }
-        end(isa, finish, &mut sums, out, out_step);
+        end(isa, finish, &mut sums, out, out_step, LANES);
     }
 }
 

@@ -6,7 +6,7 @@ use super::rows::{Ring, Rows};
 use super::{grad_chunks, images_of};
 use crate::act::{Act, Ending};
 use crate::exec::{Exec, Shared};
-use crate::geometry::{Conv, Epilogue};
+use crate::geometry::{Conv, Epilogue, ZEROS};
 use crate::isa::{Isa, Kernel, Vector, fence};
 use crate::layout::LANES;
 use crate::norm::Running;
@@ -20,9 +20,6 @@ const BAND: usize = 7;
 
 /// Width below which columns without all their taps take more time than copies between borders.
 const NARROW: usize = 16;
-
-/// What stands for an absent bias.
-pub(crate) static ZEROS: [f32; LANES] = [0.0; LANES];
 
 /// The ring of input rows that one row of results reads.
 fn row_ring(conv: &Conv) -> Ring {
@@ -68,6 +65,8 @@ pub(super) struct Forward<'a> {
     pub(super) conv: &'a Conv,
     pub(super) x: Source<'a>,
     pub(super) packed: &'a [f32],
+    /// Floats from one image's weights to the next one's, and from its bias; 0 where all have the same.
+    pub(super) own: usize,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) out: Shared<'a>,
     pub(super) stats: Option<Shared<'a>>,
@@ -151,14 +150,16 @@ impl Plane<'_, '_> {
         let transform = of.x.transform(isa, block);
         let staged = is_narrow(of.conv) || !of.x.is_plain();
         let first = if staged { ring.place(isa, ring_memory) } else { Rows::in_place(pictures, input.h, input.w) };
-        let filter = filter(of.conv, &of.packed[block * of.conv.taps() * LANES..]).fit(&first, output.w);
+        // Images with weights of their own come one by one, as no statistics are taken of them.
+        let own = images.start * of.own;
+        let filter = filter(of.conv, &of.packed[own + block * of.conv.taps() * LANES..]).fit(&first, output.w);
 
         // A simple activation is applied before the store.
         let ending = of.epilogue.act.ending();
         let direct = ending.is_some() && !of.stream;
         let act = if ending.is_some() { Act::None } else { of.epilogue.act };
         let ending = ending.unwrap_or(Ending::None);
-        let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[block * LANES..][..LANES]).as_ptr();
+        let bias = of.epilogue.bias.map_or(&ZEROS[..], |bias| &bias[own + block * LANES..][..LANES]).as_ptr();
         let width = output.w * LANES;
         let input_stride = of.conv.stride[0];
         // The picture's pixels that a result's share of the next rows amounts to.

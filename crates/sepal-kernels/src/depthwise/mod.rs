@@ -7,13 +7,16 @@
 mod backward;
 mod filter;
 mod forward;
+mod mixed;
 mod rows;
 mod transpose;
 mod weights;
 
 pub(crate) use filter::{Ahead, Sink};
-pub(crate) use forward::{ZEROS, filter, is_narrow, needed, ring, stage};
+pub(crate) use forward::{filter, is_narrow, needed, ring, stage};
 pub(crate) use rows::{Ring, Rows};
+
+pub use mixed::{Mixed, mixed, mixed_scratch};
 
 use crate::exec::{Exec, Shared, per_worker};
 use crate::geometry::{Conv, Epilogue, InputGrad, Write};
@@ -102,17 +105,15 @@ pub fn forward(
     scratch: &mut [f32],
 ) {
     check(conv);
-    let (channels, len) = (conv.output.blocks() * LANES, conv.output.len());
-    assert!(x.z.len() >= conv.input.len() && out.len() >= len && packed.len() >= packed_len(conv));
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= channels));
-    assert!(epilogue.add.is_none_or(|add| add.len() >= len));
+    assert!(x.z.len() >= conv.input.len() && out.len() >= conv.output.len() && packed.len() >= packed_len(conv));
+    assert!(epilogue.fits(&conv.output) && epilogue.scale.is_none());
     assert!(scratch.len() >= forward_scratch(conv, exec.pool.threads()));
     if let Some(stats) = &stats {
         assert!(stats.len() >= crate::norm::stats_len(&conv.output, stat_rows(conv)));
     }
     let stream = pass::streams(&conv.output, out.as_ptr());
     let (out, stats, scratch) = (Shared::new(out), stats.map(Shared::new), Shared::new(scratch));
-    forward::Forward { conv, x, packed, epilogue, out, stats, scratch, stream }.run(exec);
+    forward::Forward { conv, x, packed, own: 0, epilogue, out, stats, scratch, stream }.run(exec);
 }
 
 /// Chunks of the sums that [`backward`] takes of the input's gradient: an image, or several small ones.

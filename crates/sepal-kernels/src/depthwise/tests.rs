@@ -89,7 +89,12 @@ fn forward_case(case: Case) {
         let mut packed = Buffer::zeroed(packed_len(&conv));
         pack(exec, &conv, &weight, &mut packed);
         let x = Source { z: &z, affine, act: source_act };
-        let epilogue = Epilogue { bias: extra.then_some(&bias[..]), add: extra.then_some(&addend), act: out_act };
+        let epilogue = Epilogue {
+            bias: extra.then_some(&bias[..]),
+            add: extra.then_some(&addend),
+            act: out_act,
+            ..Epilogue::default()
+        };
         let mut out = Buffer::zeroed(output.len());
         let mut scratch = Buffer::zeroed(forward_scratch(&conv, exec.pool.threads()));
         scratch.fill(f32::NAN);
@@ -101,6 +106,52 @@ fn forward_case(case: Case) {
         assert!(nchw(output, &out) == plain, "statistics change the output");
         check_statistics(&conv, &want, &stats);
         vec![plain, stats]
+    });
+}
+
+/// The sum of several convolutions, each image's by its own numbers.
+fn mixed_case(case: Case) {
+    let Case { conv, affine, extra, .. } = case;
+    let mut numbers = Numbers::new(case.seed);
+    let (input, output) = (conv.input, conv.output);
+    // Gates of one block and of two.
+    let of = 1 + numbers.below(20);
+    let z = numbers.floats(input.n * input.c * input.h * input.w);
+    let weights: Vec<Vec<f32>> = (0..of).map(|_| numbers.floats(conv.weight_len())).collect();
+    let biases: Vec<Vec<f32>> = (0..of).map(|_| numbers.channels(output)).collect();
+    let gate = numbers.floats(input.n * of);
+    let (scale, shift) = (numbers.channels(input), numbers.channels(input));
+    let affine = affine.then_some((&scale[..], &shift[..]));
+    let addend = numbers.floats(output.n * output.c * output.h * output.w);
+    let x = naive_value(input, &z, affine, Act::None);
+    let mut want: Vec<f64> = addend.iter().map(|&value| f64::from(value)).collect();
+    let pixels = output.h * output.w;
+    for (index, (weight, bias)) in weights.iter().zip(&biases).enumerate() {
+        let share = |out: usize| f64::from(gate[out / (output.c * pixels) * of + index]);
+        for_taps(&conv, |out, at, w| want[out] += share(out) * x[at] * f64::from(weight[w]));
+        if extra {
+            (0..want.len()).for_each(|out| want[out] += share(out) * f64::from(bias[channel(output, out)]));
+        }
+    }
+    want.iter_mut().for_each(|want| *want = want.max(0.0));
+    let (z, addend) = (blocked(input, &z), blocked(output, &addend));
+    let gate = blocked(Dims::new(input.n, of, 1, 1), &gate);
+    everywhere(|exec, name| {
+        let mut kernels = Vec::new();
+        for (weight, bias) in weights.iter().zip(&biases) {
+            let mut packed = vec![0.0; packed_len(&conv)];
+            pack(exec, &conv, weight, &mut packed);
+            kernels.extend(packed);
+            kernels.extend(if extra { &bias[..] } else { &[] });
+        }
+        let epilogue = Epilogue { add: Some(&addend), act: Act::Relu, ..Epilogue::default() };
+        let kernels = Mixed { gate: &gate, of, kernels: &kernels, bias: extra };
+        let mut out = Buffer::zeroed(output.len());
+        let mut scratch = vec![f32::NAN; mixed_scratch(&conv, extra, exec.pool.threads())];
+        mixed(exec, &conv, Source { z: &z, affine, act: Act::None }, kernels, epilogue, &mut out, &mut scratch);
+        let out = nchw(output, &out);
+        assert_close(&out, &want, 4e-6 * (conv.taps() * of) as f64, name);
+        vec![out]
     });
 }
 
@@ -215,6 +266,11 @@ proptest! {
     #[test]
     fn forward_is_the_plain_sum(case in cases()) {
         forward_case(case);
+    }
+
+    #[test]
+    fn a_mixed_kernel_is_the_sum_of_the_results(case in cases()) {
+        mixed_case(case);
     }
 
     #[test]

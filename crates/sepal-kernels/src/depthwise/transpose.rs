@@ -6,10 +6,9 @@
 
 use super::backward::Target;
 use super::filter::{Ahead, Filter, Sink};
-use super::forward::ZEROS;
 use super::rows::Rows;
 use crate::act::Ending;
-use crate::geometry::{Conv, Write};
+use crate::geometry::{Conv, Write, ZEROS};
 use crate::isa::Isa;
 use crate::layout::LANES;
 

@@ -47,13 +47,18 @@ fn check(conv: &Conv) {
     let add = noises(6, nchw_len(conv.output));
     let add_buffer = blocked(conv.output, &add);
     let raw = naive::forward(conv, &value, &wide(&weight));
-    let raw: Vec<f64> = raw.iter().zip(&add).map(|(a, b)| a + f64::from(*b)).collect();
-    let raw = map(conv.output, &raw, |z, c| z + f64::from(bias[c]));
-    for (act, f) in [(Act::Relu, (|z: f64| z.max(0.0)) as fn(f64) -> f64), (Act::Silu, |z| z / (1.0 + (-z).exp()))] {
-        let epilogue = Epilogue { bias: Some(&padded_bias), add: Some(&add_buffer), act };
-        let want: Vec<f64> = raw.iter().map(|&z| f(z)).collect();
+    let out_scale = noises(8, conv.output.c);
+    let padded_out_scale = padded(&out_scale, conv.output);
+    let acts = [(Act::Relu, (|z: f64| z.max(0.0)) as fn(f64) -> f64), (Act::Silu, |z| z / (1.0 + (-z).exp()))];
+    for ((act, f), scaled) in acts.into_iter().flat_map(|act| [(act, false), (act, true)]) {
+        let scale = scaled.then_some(&padded_out_scale[..]);
+        let epilogue = Epilogue { scale, bias: Some(&padded_bias), add: Some(&add_buffer), act };
+        let value = map(conv.output, &raw, |z, c| {
+            if scaled { z * f64::from(out_scale[c]) + f64::from(bias[c]) } else { z + f64::from(bias[c]) }
+        });
+        let want: Vec<f64> = value.iter().zip(&add).map(|(z, add)| f(z + f64::from(*add))).collect();
         run_all(conv, Input::Blocked(source), &weight, epilogue, |level, out, stats| {
-            close(&format!("{conv:?} {level:?} {act:?}"), out, &want, terms);
+            close(&format!("{conv:?} {level:?} {act:?}, scaled {scaled}"), out, &want, terms);
             check_stats(conv, out, stats);
         });
     }

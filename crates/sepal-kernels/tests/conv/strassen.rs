@@ -33,6 +33,8 @@ fn check(conv: &Conv) {
     let raw = naive::forward(conv, &wide(&x), &wide(&weight));
     let bias = noises(5, conv.output.c);
     let padded_bias = padded(&bias, conv.output);
+    let scale = noises(8, conv.output.c);
+    let padded_scale = padded(&scale, conv.output);
     let add = noises(6, nchw_len(conv.output));
     let add_buffer = blocked(conv.output, &add);
     let slopes = padded(&noises(7, conv.output.c), conv.output);
@@ -46,10 +48,15 @@ fn check(conv: &Conv) {
         (Act::Prelu(&slopes), &|z, c| if z > 0.0 { z } else { f64::from(slopes[c]) * z }),
     ];
     for (index, (act, f)) in acts.into_iter().enumerate() {
-        let [has_bias, has_add] = [index % 2 == 1, index / 2 == 1];
-        let epilogue =
-            Epilogue { bias: has_bias.then_some(&padded_bias[..]), add: has_add.then_some(&add_buffer[..]), act };
-        let with_bias = map(conv.output, &raw, |z, c| if has_bias { z + f64::from(bias[c]) } else { z });
+        let [has_scale, has_bias, has_add] = [index >= 2, index % 2 == 1, index / 2 == 1];
+        let epilogue = Epilogue {
+            scale: has_scale.then_some(&padded_scale[..]),
+            bias: has_bias.then_some(&padded_bias[..]),
+            add: has_add.then_some(&add_buffer[..]),
+            act,
+        };
+        let scaled = map(conv.output, &raw, |z, c| if has_scale { z * f64::from(scale[c]) } else { z });
+        let with_bias = map(conv.output, &scaled, |z, c| if has_bias { z + f64::from(bias[c]) } else { z });
         let with_add: Vec<f64> =
             with_bias.iter().zip(&add).map(|(z, add)| if has_add { z + f64::from(*add) } else { *z }).collect();
         let want = map(conv.output, &with_add, f);

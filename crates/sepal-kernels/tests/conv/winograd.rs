@@ -38,15 +38,18 @@ fn check(conv: &Conv) {
     let x = noises(1, nchw_len(conv.input));
     let weight = noises(2, conv.weight_len());
     let add = noises(3, nchw_len(conv.output));
-    let [bias, slopes] = [4, 5].map(|seed| noises(seed, conv.output.c));
-    let [padded_bias, padded_slopes] = [&bias, &slopes].map(|values| padded(values, conv.output));
+    let [bias, slopes, scale] = [4, 5, 6].map(|seed| noises(seed, conv.output.c));
+    let [padded_bias, padded_slopes, padded_scale] = [&bias, &slopes, &scale].map(|values| padded(values, conv.output));
     let (input, added) = (blocked(conv.input, &x), blocked(conv.output, &add));
     let plain = naive::forward(conv, &wide(&x), &wide(&weight));
+    let scaled = map(conv.output, &plain, |z, c| z * f64::from(scale[c]) + f64::from(bias[c]));
+    let scaled = scaled.iter().zip(&add).map(|(a, b)| (a + f64::from(*b)).max(0.0)).collect();
     let raw: Vec<f64> = plain.iter().zip(&add).map(|(a, b)| a + f64::from(*b)).collect();
     let raw = map(conv.output, &raw, |z, c| z + f64::from(bias[c]));
-    let full = |act| Epilogue { bias: Some(&padded_bias), add: Some(&added), act };
+    let full = |act| Epilogue { bias: Some(&padded_bias), add: Some(&added), act, ..Epilogue::default() };
     let cases = [
         (Epilogue::default(), plain),
+        (Epilogue { scale: Some(&padded_scale), ..full(Act::Relu) }, scaled),
         (full(Act::Relu), map(conv.output, &raw, |z, _| z.max(0.0))),
         (
             full(Act::Prelu(&padded_slopes)),

@@ -184,8 +184,7 @@ pub fn forward(
     let each = cuts.scratch();
     assert!(x.len() >= conv.input.len() && out.len() >= conv.output.len() && packed.len() >= cuts.split.len());
     assert!(scratch.len() >= per_worker(each, threads), "scratch of {}", scratch.len());
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= conv.output.blocks() * LANES));
-    assert!(epilogue.add.is_none_or(|add| add.len() >= conv.output.len()));
+    assert!(epilogue.fits(&conv.output));
     assert!(is_long_enough(epilogue.act, &conv.output));
     let scratch = Shared::new(scratch);
     for worker in 0..threads {

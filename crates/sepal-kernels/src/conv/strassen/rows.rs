@@ -237,12 +237,15 @@ impl<'a> Rows<'a> {
         panel: usize,
         rows: Range<usize>,
     ) -> Step {
-        let Target { out, plane, row, epilogue: Epilogue { bias, add, act } } = *target;
+        let Target { out, plane, row, epilogue } = *target;
+        let Epilogue { add, act, .. } = epilogue;
+        let (bias, affine) = epilogue.parts(panel);
         let (at, len) = (panel * plane + (row + rows.start) * LANES, rows.len() * LANES);
         let ending = act.ending();
         let finish = Finish {
-            bias: bias.map(|bias| bias[panel * LANES..][..LANES].as_ptr()),
+            bias,
             partial: partial.map(<*mut f32>::cast_const),
+            affine,
             add: add.map(|add| add[at..][..len].as_ptr()),
             ending: ending.unwrap_or(Ending::None),
             ..Finish::STORE

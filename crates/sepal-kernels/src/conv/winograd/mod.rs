@@ -119,8 +119,7 @@ pub fn forward(
     assert!(x.len() >= conv.input.len() && out.len() >= conv.output.len());
     assert!(packed.len() >= packed_len(conv, tile));
     assert!(scratch.len() >= cuts.scratch(exec.pool.threads()), "scratch of {}", scratch.len());
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= conv.output.blocks() * LANES));
-    assert!(epilogue.add.is_none_or(|add| add.len() >= conv.output.len()));
+    assert!(epilogue.fits(&conv.output));
     assert!(super::is_long_enough(epilogue.act, &conv.output));
     let (factors, scratch) = scratch.split_at_mut(cuts.together());
     let job = run::Job {

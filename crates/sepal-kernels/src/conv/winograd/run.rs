@@ -227,13 +227,17 @@ impl Job<'_> {
         let dims = &self.conv.output;
         let first = panel * dims.plane();
         let out = self.out.at(first, dims.rows() * LANES);
-        let Epilogue { bias, add, act } = self.epilogue;
+        let Epilogue { scale, bias, add, act } = self.epilogue;
         let add = add.map(|add| add[first..][..dims.rows() * LANES].as_ptr());
         let ending = act.ending();
         let zero = I::Block::splat(isa, 0.0);
         let bias = match bias {
             Some(bias) => lanes(isa, bias, panel),
             None => zero,
+        };
+        let scale = match scale {
+            Some(scale) => lanes(isa, scale, panel),
+            None => I::Block::splat(isa, 1.0),
         };
         let mut from = products;
         for tile in tiles {
@@ -260,7 +264,7 @@ impl Job<'_> {
                 let mut values = W::output(isa, read);
                 for (column, value) in values.iter_mut().enumerate() {
                     let x = x + column * across.step;
-                    *value = value.add(isa, bias);
+                    *value = value.mul_add(isa, scale, bias);
                     if let Some(add) = add.filter(|_| x < across.target) {
                         // SAFETY: a pixel of the picture, whose length was checked.
                         *value = unsafe { value.add(isa, I::Block::load(isa, add.add((line + x) * LANES))) };
