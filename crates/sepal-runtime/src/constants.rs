@@ -1,96 +1,183 @@
-//! What a plan computes once: packed weights and per-channel vectors, in one buffer.
+//! What a plan computes once: packed weights and per-channel vectors, in one buffer, but for those that it shares.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use sepal_kernels::conv::strassen;
 use sepal_kernels::conv::winograd::{self, Tile};
 use sepal_kernels::pool::Serial;
 use sepal_kernels::{Buffer, Conv, Dims, Exec, LANES, Level, conv, depthwise, from_nchw};
 
+use crate::ir::Param;
+use crate::shared::{Key, SharedWeights};
+
 /// The constants of a plan while it is made: first every part gets its place, then all are filled.
-#[derive(Default)]
-pub(crate) struct Constants {
-    parts: Vec<(Range<usize>, Part)>,
+pub(crate) struct Constants<'a> {
+    /// Where parts go that other models have, too.
+    with: Option<&'a SharedWeights>,
+    parts: Vec<(Slot, Packing, Vec<f32>)>,
     len: usize,
+    shared: usize,
 }
 
-enum Part {
-    /// Weights to be packed for the general kernels.
-    Conv(Conv, Vec<f32>),
-    /// Weights to be packed for Strassen's algorithm.
-    Strassen(Conv, Vec<f32>),
-    /// Weights to be transformed for Winograd's algorithm.
-    Winograd(Conv, Tile, Vec<f32>),
-    /// Weights to be packed for transposed convolutions.
-    Transposed(Conv, Vec<f32>),
-    /// Weights to be packed for the depthwise kernels.
-    Depthwise(Conv, Vec<f32>),
+/// A place among a plan's constants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot {
+    /// Which of the buffers that other plans have, too; none for the plan's own.
+    shared: Option<usize>,
+    range: Range<usize>,
+}
+
+impl Slot {
+    /// Floats.
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+}
+
+/// The constants of a plan.
+pub(crate) struct Packed {
+    pub(crate) own: Buffer,
+    pub(crate) shared: Vec<Arc<Buffer>>,
+}
+
+impl Packed {
+    pub(crate) fn get(&self, slot: &Slot) -> &[f32] {
+        let buffer = match slot.shared {
+            Some(index) => &self.shared[index],
+            None => &self.own,
+        };
+        &buffer[slot.range.clone()]
+    }
+}
+
+/// What becomes of the numbers of a part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Packing {
+    /// Weights for the general kernels.
+    Conv(Conv),
+    /// Weights for Strassen's algorithm.
+    Strassen(Conv),
+    /// Weights that are transformed for Winograd's algorithm.
+    Winograd(Conv, Tile),
+    /// Weights for transposed convolutions.
+    Transposed(Conv),
+    /// Weights for the depthwise kernels.
+    Depthwise(Conv),
+    /// Those of several depthwise convolutions, each followed by its bias if there is one.
+    Mixed(Conv, bool),
     /// One value per channel, zeros up to whole blocks.
-    Channels(Vec<f32>),
+    Channels,
     /// A map, in the order C, H, W.
-    Map(Dims, Vec<f32>),
+    Map(Dims),
 }
 
-impl Constants {
-    /// Place for the packed weights of a convolution.
-    pub(crate) fn conv(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
-        self.push(conv::packed_len(&geometry), Part::Conv(geometry, weight))
+impl Packing {
+    /// Floats that `values` numbers become.
+    fn len(&self, values: usize) -> usize {
+        match self {
+            Self::Conv(conv) => conv::packed_len(conv),
+            Self::Strassen(conv) => strassen::packed_len(conv),
+            Self::Winograd(conv, tile) => winograd::packed_len(conv, *tile),
+            Self::Transposed(conv) => conv::packed_back_len(conv),
+            Self::Depthwise(conv) => depthwise::packed_len(conv),
+            Self::Mixed(conv, bias) => values / numbers(conv, *bias) * mixed_len(conv, *bias),
+            Self::Channels => values.next_multiple_of(LANES),
+            Self::Map(dims) => dims.len(),
+        }
     }
 
-    /// Place for the packed weights of a convolution by Strassen's algorithm.
-    pub(crate) fn strassen(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
-        self.push(strassen::packed_len(&geometry), Part::Strassen(geometry, weight))
+    /// The same as far as the result depends on it: weights are packed alike for pictures of any size.
+    fn normal(self) -> Self {
+        let pixel = |dims: Dims| Dims { n: 1, h: 1, w: 1, ..dims };
+        let normal = |conv: Conv| {
+            let (input, output) = (pixel(conv.input), pixel(conv.output));
+            Conv { input, output, stride: [1, 1], padding: [0, 0], dilation: [1, 1], ..conv }
+        };
+        match self {
+            Self::Conv(conv) => Self::Conv(normal(conv)),
+            Self::Strassen(conv) => Self::Strassen(normal(conv)),
+            Self::Winograd(conv, tile) => Self::Winograd(normal(conv), tile),
+            Self::Transposed(conv) => Self::Transposed(normal(conv)),
+            Self::Depthwise(conv) => Self::Depthwise(normal(conv)),
+            Self::Mixed(conv, bias) => Self::Mixed(normal(conv), bias),
+            Self::Channels | Self::Map(_) => self,
+        }
     }
 
-    /// Place for the transformed weights of a convolution by Winograd's algorithm.
-    pub(crate) fn winograd(&mut self, geometry: Conv, tile: Tile, weight: Vec<f32>) -> Range<usize> {
-        self.push(winograd::packed_len(&geometry, tile), Part::Winograd(geometry, tile, weight))
+    fn fill(&self, level: Level, values: &[f32], to: &mut [f32]) {
+        let exec = Exec { level, pool: &Serial };
+        match self {
+            Self::Conv(geometry) => conv::pack(exec, geometry, values, to),
+            Self::Strassen(geometry) => strassen::pack(exec, geometry, values, to),
+            Self::Winograd(geometry, tile) => winograd::pack(exec, geometry, *tile, values, to),
+            Self::Transposed(geometry) => conv::pack_back(exec, geometry, values, to),
+            Self::Depthwise(geometry) => depthwise::pack(exec, geometry, values, to),
+            Self::Mixed(geometry, bias) => {
+                let kernels = values.chunks_exact(numbers(geometry, *bias));
+                for (values, to) in kernels.zip(to.chunks_exact_mut(mixed_len(geometry, *bias))) {
+                    let (weight, bias) = values.split_at(geometry.weight_len());
+                    let (packed, biases) = to.split_at_mut(depthwise::packed_len(geometry));
+                    depthwise::pack(exec, geometry, weight, packed);
+                    biases[..bias.len()].copy_from_slice(bias);
+                }
+            }
+            Self::Channels => to[..values.len()].copy_from_slice(values),
+            Self::Map(dims) => from_nchw(exec, *dims, values, to),
+        }
     }
+}
 
-    /// Place for the packed weights of a depthwise convolution.
-    pub(crate) fn depthwise(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
-        self.push(depthwise::packed_len(&geometry), Part::Depthwise(geometry, weight))
-    }
+/// Numbers of a kernel that is mixed with others.
+fn numbers(conv: &Conv, bias: bool) -> usize {
+    conv.weight_len() + if bias { conv.output.c } else { 0 }
+}
 
-    /// Place for the packed weights of a transposed convolution.
-    pub(crate) fn transposed(&mut self, geometry: Conv, weight: Vec<f32>) -> Range<usize> {
-        self.push(conv::packed_back_len(&geometry), Part::Transposed(geometry, weight))
-    }
+/// Floats of such a kernel, packed.
+fn mixed_len(conv: &Conv, bias: bool) -> usize {
+    depthwise::packed_len(conv) + if bias { conv.output.blocks() * LANES } else { 0 }
+}
 
-    /// Place for a map in channel blocks.
-    pub(crate) fn map(&mut self, dims: Dims, values: Vec<f32>) -> Range<usize> {
-        self.push(dims.len(), Part::Map(dims, values))
+impl<'a> Constants<'a> {
+    /// None yet. Those that other models have go to `with`.
+    pub(crate) fn new(with: Option<&'a SharedWeights>) -> Self {
+        Self { with, parts: Vec::new(), len: 0, shared: 0 }
     }
 
     /// Place for one value per channel, padded to whole blocks.
-    pub(crate) fn channels(&mut self, values: Vec<f32>) -> Range<usize> {
-        self.push(values.len().next_multiple_of(LANES), Part::Channels(values))
+    pub(crate) fn channels(&mut self, values: Param) -> Slot {
+        self.push(Packing::Channels, values)
     }
 
-    fn push(&mut self, len: usize, part: Part) -> Range<usize> {
-        let range = self.len..self.len + len;
-        // Every part starts on a cache line.
-        self.len = range.end.next_multiple_of(LANES);
-        self.parts.push((range.clone(), part));
-        range
+    /// Place for a part.
+    pub(crate) fn push(&mut self, packing: Packing, Param { values, shared }: Param) -> Slot {
+        let len = packing.len(values.len());
+        let slot = if shared && self.with.is_some() && len > 0 {
+            self.shared += 1;
+            Slot { shared: Some(self.shared - 1), range: 0..len }
+        } else {
+            let range = self.len..self.len + len;
+            // Every part starts on a cache line.
+            self.len = range.end.next_multiple_of(LANES);
+            Slot { shared: None, range }
+        };
+        self.parts.push((slot.clone(), packing, values));
+        slot
     }
 
     /// All parts filled.
-    pub(crate) fn fill(self, level: Level) -> Buffer {
-        let mut buffer = Buffer::zeroed(self.len);
-        let exec = Exec { level, pool: &Serial };
-        for (range, part) in self.parts {
-            let to = &mut buffer[range];
-            match part {
-                Part::Conv(geometry, weight) => conv::pack(exec, &geometry, &weight, to),
-                Part::Strassen(geometry, weight) => strassen::pack(exec, &geometry, &weight, to),
-                Part::Winograd(geometry, tile, weight) => winograd::pack(exec, &geometry, tile, &weight, to),
-                Part::Transposed(geometry, weight) => conv::pack_back(exec, &geometry, &weight, to),
-                Part::Map(dims, values) => from_nchw(exec, dims, &values, to),
-                Part::Depthwise(geometry, weight) => depthwise::pack(exec, &geometry, &weight, to),
-                Part::Channels(values) => to[..values.len()].copy_from_slice(&values),
+    pub(crate) fn fill(self, level: Level) -> Packed {
+        let mut packed = Packed { own: Buffer::zeroed(self.len), shared: Vec::with_capacity(self.shared) };
+        for (Slot { shared, range }, packing, values) in self.parts {
+            match self.with.filter(|_| shared.is_some()) {
+                Some(with) => {
+                    let key = Key { packing: packing.normal(), level, print: with.print(&[], &values) };
+                    let len = range.len();
+                    packed.shared.push(with.pack(key, len, |to| packing.fill(level, &values, to)));
+                }
+                None => packing.fill(level, &values, &mut packed.own[range]),
             }
         }
-        buffer
+        packed
     }
 }

@@ -7,7 +7,7 @@ use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling;
 
 use crate::plan::{Plan, Step};
-use crate::task::{Apply, Filters, Task};
+use crate::task::{Apply, Filters, Mixed, Task};
 
 /// A step of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +69,7 @@ fn describe_step(plan: &Plan, step: &Step) -> StepInfo {
         Task::Conv(filters) | Task::Strassen(filters) | Task::Winograd(_, filters) | Task::Depthwise(filters) => {
             (filters.conv.macs(), filters.packed.len())
         }
+        Task::Mixed(mixed) => (mixed.conv.macs() + mixed.kernels.len(), mixed.kernels.len()),
         Task::Chain(links) => {
             (links.iter().map(|link| link.conv.macs()).sum(), links.iter().map(|link| link.packed.len()).sum())
         }
@@ -112,6 +113,11 @@ fn kind(task: &Task) -> String {
             convolution(&format!("winograd {size}×{size}, conv"), filters)
         }
         Task::Depthwise(filters) => convolution("depthwise", filters),
+        Task::Mixed(Mixed { conv, of, bias, act, .. }) => {
+            let bias = if *bias { " + bias" } else { "" };
+            let act = act.function.map(|act| format!(" + {act}")).unwrap_or_default();
+            format!("depthwise {} mixed of {of}{bias}{act}", window(conv.kernel, conv.stride))
+        }
         Task::Chain(links) => {
             let name = |link: &Filters| if link.is_depthwise() { "depthwise" } else { "conv" };
             links.iter().map(|link| convolution(name(link), link)).collect::<Vec<_>>().join(" → ")
@@ -169,7 +175,9 @@ fn convolution(name: &str, filters: &Filters) -> String {
     if conv.groups != 1 && name == "conv" {
         text += &format!(" in {} groups", conv.groups);
     }
-    if filters.bias.is_some() {
+    if filters.scale.is_some() {
+        text += " + affine";
+    } else if filters.bias.is_some() {
         text += " + bias";
     }
     if filters.add {
@@ -219,10 +227,14 @@ impl fmt::Display for Plan {
             writeln!(f, "{path:w0$}  {kind:w1$}  {shapes:w2$}  {macs:>w3$}  {bytes:>w4$}  {places}")?;
         }
         let memory = self.memory(1);
+        let shared = match self.shared_weights() {
+            0 => String::new(),
+            bytes => format!(" and {:.1} MiB shared", bytes as f64 / (1 << 20) as f64),
+        };
         let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
         writeln!(
             f,
-            "{} on batches up to {} in groups of {}: weights {:.1} MiB, arena {:.1} MiB, scratch {:.1} MiB",
+            "{} on batches up to {} in groups of {}: weights {:.1} MiB{shared}, arena {:.1} MiB, scratch {:.1} MiB",
             self.level.name(),
             self.max_batch(),
             self.group(),

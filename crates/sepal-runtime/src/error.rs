@@ -34,6 +34,12 @@ pub enum RuntimeError {
     /// All tensors together do not fit the address space.
     #[error("the values of the network do not fit the address space together, use a smaller input")]
     ArenaTooLarge,
+    /// Models do not share what they were said to.
+    #[error("tensor `{path}` is said to be shared, but differs from that of the models compiled before")]
+    NotShared {
+        /// The tensor's path.
+        path: String,
+    },
     /// The input of a run has a length that is no batch.
     #[error("input `{path}` has {actual} values, must be {} for each of 1 to {max_batch} images of {shape}", shape.elements())]
     InputLength {

@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     Identity,
     /// Any convolution, and linear layers as pointwise ones.
     Conv(Filters),
+    /// Depthwise convolutions of the second value, summed, each times its element of the first.
+    Mixed(Mixed),
     /// Depthwise convolutions and the pointwise ones beside them, line by line.
     Chain(Vec<Filters>),
     /// `act(scale·x + shift)` per channel.
@@ -91,7 +93,22 @@ pub(crate) enum Kind {
     /// Elements in other places.
     Rearrange(Rearrange),
     /// A value of the network itself, in the order of channels and pixels.
-    Constant(Vec<f32>),
+    Constant(Param),
+}
+
+/// Numbers that the model holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Param {
+    pub(crate) values: Vec<f32>,
+    /// Whether other models have the same.
+    pub(crate) shared: bool,
+}
+
+impl Param {
+    /// Of this model alone.
+    pub(crate) fn own(values: Vec<f32>) -> Self {
+        Self { values, shared: false }
+    }
 }
 
 /// Channels of other values side by side, with what is fused into it: `act(scale·(channels + add) + shift)`.
@@ -138,7 +155,7 @@ pub(crate) enum Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LayerNorm {
     /// Scale and shift.
-    pub(crate) affine: Option<(Vec<f32>, Vec<f32>)>,
+    pub(crate) affine: Option<(Param, Param)>,
     pub(crate) eps: f32,
 }
 
@@ -148,18 +165,30 @@ pub(crate) struct Transposed {
     /// Sizes for one image of the convolution that is transposed: from the result to what is read.
     pub(crate) conv: Conv,
     /// In the order I, O/groups, kH, kW.
-    pub(crate) weight: Vec<f32>,
-    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) weight: Param,
+    pub(crate) bias: Option<Param>,
 }
 
-/// A convolution with what is fused into it: `act(filters(source(x)·gate) + bias + add)`.
+/// Depthwise convolutions that differ in their filters alone, mixed by a gate, with what is fused into them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mixed {
+    /// Sizes for one image.
+    pub(crate) conv: Conv,
+    /// Weights and bias of each.
+    pub(crate) kernels: Vec<(Param, Option<Param>)>,
+    pub(crate) act: Act,
+}
+
+/// A convolution with what is fused into it: `act(scale·filters(source(x)·gate) + bias + add)`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filters {
     /// Sizes for one image.
     pub(crate) conv: Conv,
     /// In the order O, I/groups, kH, kW.
-    pub(crate) weight: Vec<f32>,
-    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) weight: Param,
+    /// Of each channel: a norm of this model after weights that others have, too.
+    pub(crate) scale: Option<Param>,
+    pub(crate) bias: Option<Param>,
     /// Applied to the first input as it is read.
     pub(crate) source: Apply,
     /// Whether the step's last input has a number for each channel, by which the first one is multiplied.
@@ -180,7 +209,7 @@ impl Filters {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Apply {
     /// Scale and shift.
-    pub(crate) affine: Option<(Vec<f32>, Vec<f32>)>,
+    pub(crate) affine: Option<(Param, Param)>,
     pub(crate) act: Act,
 }
 
@@ -196,7 +225,7 @@ pub(crate) struct Act {
     /// `None` is the identity.
     pub(crate) function: Option<Activation>,
     /// One per channel for PReLU, empty for others.
-    pub(crate) slopes: Vec<f32>,
+    pub(crate) slopes: Param,
 }
 
 impl Act {
@@ -206,7 +235,7 @@ impl Act {
 
     /// Whether kernels apply it to their sums before they store them.
     pub(crate) fn is_simple(&self) -> bool {
-        kernel_act(self.function, &self.slopes).is_simple()
+        kernel_act(self.function, &self.slopes.values).is_simple()
     }
 }
 

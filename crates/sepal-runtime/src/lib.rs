@@ -4,7 +4,7 @@
 //! into the convolutions that compute their terms, lets concatenations be written and slices be read
 //! in place, packs weights for the kernels of this processor and gives every tensor a place in one arena. The [`Plan`] is shared; each
 //! [`Session`] has its own memory and allocates nothing while it runs. A result has the same bits
-//! for any number of threads.
+//! for any number of threads. Plans of models that have weights in common hold these once: [`compile_shared`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -50,11 +50,13 @@ mod placement;
 mod plan;
 mod rearrange;
 mod session;
+mod shared;
 pub mod taps;
 mod task;
 mod view;
 
 pub use describe::{StepInfo, window};
 pub use error::{Result, RuntimeError};
-pub use plan::{CompileOptions, Memory, Plan, Profile, compile, compile_owned};
+pub use plan::{CompileOptions, Memory, Plan, Profile, compile, compile_owned, compile_shared};
 pub use session::{Session, session};
+pub use shared::SharedWeights;

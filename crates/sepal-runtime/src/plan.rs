@@ -7,12 +7,13 @@ use sepal_graph::{Graph, Model, Op, Shape};
 use sepal_kernels::{Buffer, Exec, Level};
 
 use crate::boundary::Boundary;
-use crate::constants::Constants;
+use crate::constants::{Constants, Packed};
 use crate::describe::StepInfo;
 use crate::error::{Result, RuntimeError};
 use crate::lower::lower;
 use crate::passes;
 use crate::placement::Placement;
+use crate::shared::{Folded, SharedWeights};
 use crate::task::{Operands, Place, Task};
 
 /// How to compile.
@@ -46,7 +47,7 @@ pub struct Plan {
     /// Shapes of the values for one image, as `places`.
     pub(crate) shapes: Vec<Shape>,
     pub(crate) arena: usize,
-    constants: Buffer,
+    constants: Packed,
 }
 
 /// A task with the places of its operands.
@@ -62,7 +63,7 @@ pub(crate) struct Step {
 /// Bytes that running a plan takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Packed weights and per-channel vectors, once per plan.
+    /// Packed weights and per-channel vectors, once per plan; not those that it [shares](Plan::shared_weights).
     pub weights: usize,
     /// Activations of the images that are computed at a time, once per session; for batches, once for each worker.
     pub arena: usize,
@@ -96,18 +97,41 @@ pub fn compile(model: &Model, options: &CompileOptions) -> Result<Plan> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_owned(model: Model, options: &CompileOptions) -> Result<Plan> {
+    compile_with(model, options, None)
+}
+
+/// As [`compile_owned`] of one of several models that have tensors in common: those that `shared` names are packed once
+/// for all plans that are made with it.
+///
+/// # Errors
+/// As [`compile`]; a tensor that is shared differs from that of a model compiled before.
+pub fn compile_shared(model: Model, options: &CompileOptions, shared: &SharedWeights) -> Result<Plan> {
+    compile_with(model, options, Some(shared))
+}
+
+fn compile_with(model: Model, options: &CompileOptions, with: Option<&SharedWeights>) -> Result<Plan> {
     let CompileOptions { batch, level } = *options;
     if batch == 0 {
         return Err(RuntimeError::EmptyBatch);
     }
     let input_shape = model.graph.input_shape()?.clone();
     let output_shape = model.graph.output_shape()?;
-    let mut folded = fold_norms_of(model)?;
-    // Asked first, because a rewrite copies the weights.
-    if has_parallel(&folded.graph) {
-        folded = merge_parallel(&folded)?;
-    }
-    let mut program = lower(folded)?;
+    let mut program = match with {
+        Some(with) => {
+            model.weights.check(&model.graph)?;
+            with.check(&model.weights)?;
+            let (folded, norms): (Model, Folded) = with.fold(model)?;
+            lower(folded, &|path| with.is_same(path, &norms))?
+        }
+        None => {
+            let mut folded = fold_norms_of(model)?;
+            // Asked first, because a rewrite copies the weights.
+            if has_parallel(&folded.graph) {
+                folded = merge_parallel(&folded)?;
+            }
+            lower(folded, &|_| false)?
+        }
+    };
     let output_path = program.values[program.output].path.clone();
     passes::run(&mut program);
 
@@ -115,7 +139,7 @@ pub fn compile_owned(model: Model, options: &CompileOptions) -> Result<Plan> {
     let boundary = |path: String, shape, value: usize| Boundary { path, shape, place: places[value].clone() };
     let input = boundary(program.values[program.input].path.clone(), input_shape, program.input);
     let output = boundary(output_path, output_shape, program.output);
-    let mut constants = Constants::default();
+    let mut constants = Constants::new(with);
     let mut steps = Vec::with_capacity(program.steps.len());
     for step in program.steps {
         let dims = program.values[step.output].dims();
@@ -183,7 +207,12 @@ impl Plan {
         let rooms = self.rooms(threads);
         let scratch = self.scratch(threads).saturating_add(self.scratch(1).saturating_mul(rooms - 1));
         let arena = self.arena.saturating_mul(rooms);
-        Memory { weights: bytes(self.constants.len()), arena: bytes(arena), scratch: bytes(scratch) }
+        Memory { weights: bytes(self.constants.own.len()), arena: bytes(arena), scratch: bytes(scratch) }
+    }
+
+    /// Bytes of the packed weights that it shares with other plans; see [`SharedWeights::bytes`].
+    pub fn shared_weights(&self) -> usize {
+        self.constants.shared.iter().map(|pack| size_of_val(&pack[..])).sum()
     }
 
     /// Groups of images that `threads` workers compute at the same time: one each, where a batch has so many images.

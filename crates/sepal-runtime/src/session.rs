@@ -31,10 +31,9 @@ struct Room {
 /// Sessions may share a pool; their kernels then take turns. Results have the same bits for any
 /// number of workers.
 pub fn session(plan: Arc<Plan>, pool: Arc<dyn Pool>) -> Session {
-    let threads = pool.threads();
-    let room = |workers| Room { arena: Buffer::zeroed(plan.arena), scratch: Buffer::zeroed(plan.scratch(workers)) };
-    let rooms = std::iter::once(threads).chain(std::iter::repeat(1)).take(plan.rooms(threads)).map(room).collect();
-    Session { plan, pool, rooms }
+    let mut session = Session { plan: Arc::clone(&plan), pool, rooms: Vec::new() };
+    session.switch(plan);
+    session
 }
 
 impl Plan {
@@ -61,6 +60,30 @@ impl Session {
     /// The plan that it runs.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Runs `plan` from now on, in the memory that is there. Of plans of one network, as those of its domains, all need as
+    /// much, and nothing is allocated; for one that needs more, memory is replaced by more.
+    pub fn switch(&mut self, plan: Arc<Plan>) {
+        let threads = self.pool.threads();
+        for index in 0..plan.rooms(threads) {
+            let [arena, scratch] = [plan.arena, plan.scratch(if index == 0 { threads } else { 1 })];
+            match self.rooms.get_mut(index) {
+                None => {
+                    self.rooms.push(Room { arena: Buffer::zeroed(arena), scratch: Buffer::zeroed(scratch) });
+                }
+                Some(room) => {
+                    for (buffer, need) in [(&mut room.arena, arena), (&mut room.scratch, scratch)] {
+                        if buffer.len() < need {
+                            // The old one is freed first.
+                            *buffer = Buffer::zeroed(0);
+                            *buffer = Buffer::zeroed(need);
+                        }
+                    }
+                }
+            }
+        }
+        self.plan = plan;
     }
 
     /// Computes the network's output for 1 to [`Plan::max_batch`] images. Allocates nothing.

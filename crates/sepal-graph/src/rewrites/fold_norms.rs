@@ -1,7 +1,7 @@
 //! Folding of batch norms into the layer before them.
 
 use super::surgery::compact;
-use crate::{BatchNorm, Model, Op, Result, Tensor, Weights};
+use crate::{BatchNorm, Model, Node, Op, Result, Tensor, Weights};
 
 /// The same network, as far as inference goes, with fewer batch norms.
 ///
@@ -21,6 +21,15 @@ pub fn fold_norms(model: &Model) -> Result<Model> {
 /// # Errors
 /// As [`fold_norms`].
 pub fn fold_norms_of(model: Model) -> Result<Model> {
+    fold_norms_where(model, |_, _| true)
+}
+
+/// As [`fold_norms_of`], of those norms for which `may` says so, given the layer and the norm. What a layer could take in
+/// but may not stays, and so does what follows it.
+///
+/// # Errors
+/// As [`fold_norms`].
+pub fn fold_norms_where(model: Model, may: impl Fn(&Node, &Node) -> bool) -> Result<Model> {
     model.graph.validate()?;
     model.weights.check(&model.graph)?;
     let Model { mut graph, mut weights, meta } = model;
@@ -32,7 +41,7 @@ pub fn fold_norms_of(model: Model) -> Result<Model> {
     for index in 0..graph.nodes.len() {
         let Op::BatchNorm(norm) = graph.nodes[index].op.clone() else { continue };
         let layer = stands_for[graph.nodes[index].inputs[0].index()];
-        if reads[layer] != 1 {
+        if reads[layer] != 1 || !may(&graph.nodes[layer], &graph.nodes[index]) {
             continue;
         }
         let had_bias = match &mut graph.nodes[layer].op {

@@ -20,7 +20,7 @@ mod parallel;
 mod surgery;
 
 pub use branches::{group_branches, grouped_to_standard, stack_pointwise};
-pub use fold_norms::{fold_norms, fold_norms_of};
+pub use fold_norms::{fold_norms, fold_norms_of, fold_norms_where};
 pub use merge::{blueprint_to_standard, merge_pointwise, separable_to_standard};
 pub use parallel::merge_parallel;
 

@@ -4,11 +4,11 @@ use sepal_graph::Activation;
 
 use super::Lowering;
 use crate::error::Result;
-use crate::ir::{Act, Apply, Kind, ValueId};
+use crate::ir::{Act, Apply, Kind, Param, ValueId};
 
 pub(super) fn activation(lowering: &mut Lowering<'_>, op: Activation) -> Result<ValueId> {
     let mut input = lowering.input();
-    let mut slopes = Vec::new();
+    let mut slopes = Param::default();
     if op == Activation::Prelu {
         // A slope for each element of the first dimension.
         input = lowering.led_by(input, 0);

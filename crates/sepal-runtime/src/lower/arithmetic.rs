@@ -7,7 +7,7 @@ use sepal_kernels::elementwise::Binary;
 
 use super::Lowering;
 use crate::error::Result;
-use crate::ir::{Act, Apply, Kind, ValueId};
+use crate::ir::{Act, Apply, Kind, Param, ValueId};
 use crate::rearrange::Rearrange;
 use crate::view::View;
 
@@ -19,7 +19,8 @@ pub(super) fn binary(lowering: &mut Lowering<'_>, op: Binary) -> ValueId {
             continue;
         }
         if let Some(affine) = affine(lowering, op, x, other, swapped) {
-            return lowering.map(Kind::Apply(Apply { affine: Some(affine), act: Act::default() }), x);
+            let affine = Some((Param::own(affine.0), Param::own(affine.1)));
+            return lowering.map(Kind::Apply(Apply { affine, act: Act::default() }), x);
         }
         if op == Binary::Multiply && !whole(lowering, other) && is_per_channel(lowering, x, other) {
             let view = lowering.view(x).clone();
@@ -95,7 +96,7 @@ pub(super) fn gated_sum(lowering: &mut Lowering<'_>) -> ValueId {
 pub(super) fn constant(lowering: &mut Lowering<'_>) -> Result<ValueId> {
     let values = lowering.param("value")?;
     let view = View::natural(lowering.output.clone());
-    let known: Arc<[f32]> = values.as_slice().into();
+    let known: Arc<[f32]> = values.values.as_slice().into();
     let value = lowering.step(Kind::Constant(values), Vec::new(), view);
     lowering.known.insert(value, known);
     Ok(value)

@@ -4,7 +4,7 @@ use sepal_graph::BatchNorm;
 
 use super::Lowering;
 use crate::error::Result;
-use crate::ir::{Act, Apply, Kind, ValueId};
+use crate::ir::{Act, Apply, Kind, Param, ValueId};
 
 /// `γ·(x − μ)/√(σ² + ε) + β` as `scale·x + shift`, computed in f64.
 pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<ValueId> {
@@ -12,14 +12,16 @@ pub(super) fn batch_norm(lowering: &mut Lowering<'_>, op: &BatchNorm) -> Result<
     let (mean, var) = (lowering.param("running_mean")?, lowering.param("running_var")?);
     let (gamma, beta) =
         if op.affine { (lowering.param("weight")?, lowering.param("bias")?) } else { Default::default() };
-    let mut scales = Vec::with_capacity(mean.len());
-    let mut shifts = Vec::with_capacity(mean.len());
-    for (channel, (&mean, &var)) in mean.iter().zip(&var).enumerate() {
-        let gamma = f64::from(gamma.get(channel).copied().unwrap_or(1.0));
-        let beta = f64::from(beta.get(channel).copied().unwrap_or(0.0));
+    let shared = mean.shared && var.shared && (!op.affine || gamma.shared && beta.shared);
+    let mut scales = Vec::with_capacity(mean.values.len());
+    let mut shifts = Vec::with_capacity(mean.values.len());
+    for (channel, (&mean, &var)) in mean.values.iter().zip(&var.values).enumerate() {
+        let gamma = f64::from(gamma.values.get(channel).copied().unwrap_or(1.0));
+        let beta = f64::from(beta.values.get(channel).copied().unwrap_or(0.0));
         let scale = gamma / (f64::from(var) + f64::from(op.eps)).sqrt();
         scales.push(scale as f32);
         shifts.push((beta - f64::from(mean) * scale) as f32);
     }
-    Ok(lowering.map(Kind::Apply(Apply { affine: Some((scales, shifts)), act: Act::default() }), input))
+    let affine = [scales, shifts].map(|values| Param { values, shared });
+    Ok(lowering.map(Kind::Apply(Apply { affine: Some(affine.into()), act: Act::default() }), input))
 }

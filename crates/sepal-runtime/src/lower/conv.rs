@@ -38,8 +38,8 @@ pub(super) fn linear(lowering: &mut Lowering<'_>, op: &Linear) -> Result<ValueId
 fn filters(lowering: &mut Lowering<'_>, x: ValueId, view: View, conv: Conv, bias: bool) -> Result<ValueId> {
     let bias = if bias { Some(lowering.param("bias")?) } else { None };
     let weight = lowering.param("weight")?;
-    let filters =
-        Filters { conv, weight, bias, source: Apply::default(), gate: false, add: false, act: Act::default() };
+    let (source, act) = (Apply::default(), Act::default());
+    let filters = Filters { conv, weight, scale: None, bias, source, gate: false, add: false, act };
     Ok(lowering.step(Kind::Conv(filters), vec![x], view))
 }
 

@@ -20,7 +20,7 @@ use sepal_graph::{Graph, Model, Node, Op, Shape, Tensor, Weights};
 use sepal_kernels::elementwise::Binary;
 
 use crate::error::{Result, RuntimeError};
-use crate::ir::{Kind, Program, Step, Value, ValueId};
+use crate::ir::{Kind, Param, Program, Step, Value, ValueId};
 use crate::rearrange::Rearrange;
 use crate::view::View;
 
@@ -35,15 +35,18 @@ struct Lowering<'a> {
     program: &'a mut Program,
     /// The elements of values that are known, in the order of their shapes.
     known: &'a mut HashMap<ValueId, Arc<[f32]>>,
+    /// Whether other models have the same tensor.
+    shared: &'a dyn Fn(&str) -> bool,
 }
 
 impl Lowering<'_> {
     /// Takes a parameter of this node out of the weights.
-    fn param(&mut self, name: &str) -> Result<Vec<f32>> {
+    fn param(&mut self, name: &str) -> Result<Param> {
         let path = format!("{}.{name}", self.node.path);
         // Asking first gives the error that names the nearest path.
         self.weights.get(&path)?;
-        Ok(self.weights.remove(&path).map(Tensor::into_data).unwrap_or_default())
+        let values = self.weights.remove(&path).map(Tensor::into_data).unwrap_or_default();
+        Ok(Param { values, shared: (self.shared)(&path) })
     }
 
     /// The first input; a graph that is valid has as many as its operators read.
@@ -102,11 +105,12 @@ impl Lowering<'_> {
     }
 }
 
-/// The program of a valid model whose weights fit; they move into its steps.
+/// The program of a valid model whose weights fit; they move into its steps. `shared` says which tensors other models
+/// have, too.
 ///
 /// # Errors
 /// The network has more than one input or output, or a tensor is missing.
-pub(crate) fn lower(model: Model) -> Result<Program> {
+pub(crate) fn lower(model: Model, shared: &dyn Fn(&str) -> bool) -> Result<Program> {
     let Model { graph, mut weights, .. } = model;
     let graph = &graph;
     let shapes = graph.shapes()?;
@@ -124,6 +128,7 @@ pub(crate) fn lower(model: Model) -> Result<Program> {
             weights: &mut weights,
             program: &mut program,
             known: &mut known,
+            shared,
         };
         let mut value = lower_node(&mut lowering)?;
         if id.index() == output {

@@ -24,6 +24,7 @@ pub(super) fn run(program: &mut Program) {
 fn epilogue(kind: &mut Kind) -> Option<&mut Act> {
     let act = match kind {
         Kind::Conv(filters) => &mut filters.act,
+        Kind::Mixed(mixed) => &mut mixed.act,
         Kind::Apply(apply) => &mut apply.act,
         _ => return None,
     };

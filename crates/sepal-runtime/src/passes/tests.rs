@@ -6,14 +6,17 @@ use sepal_graph::{
 use crate::ir::{Kind, Origin, Program, Within};
 use crate::lower::lower;
 
-/// The program of a network on 4×6×6 pictures after all passes.
+mod linear;
+
+/// The program of a network on 4×6×6 pictures after all passes; other models have the tensors of nodes called `shared…`.
 fn program(build: impl FnOnce(&mut Builder, NodeId) -> Result<NodeId>) -> Program {
     let mut b = Builder::new("test");
     let x = b.input("input", Shape::chw(4, 6, 6).unwrap()).unwrap();
     let y = build(&mut b, x).unwrap();
     let graph = b.finish(&[y]).unwrap();
     let weights = Weights::init(&graph, 1).unwrap();
-    let mut program = lower(Model::new(graph, weights, Meta::default()).unwrap()).unwrap();
+    let mut program =
+        lower(Model::new(graph, weights, Meta::default()).unwrap(), &|path| path.starts_with("shared")).unwrap();
     super::run(&mut program);
     // Whatever the passes did, a value is written before it is read.
     let mut written = vec![false; program.values.len()];
@@ -94,7 +97,7 @@ fn activations_run_in_epilogues() {
     // A second activation in a row has no epilogue to go into.
     assert_eq!(paths(&program), ["conv", "act2", "bn", "pool", "act4"]);
     let Kind::Conv(filters) = &program.steps[0].kind else { panic!("{:?}", program.steps[0]) };
-    assert_eq!((filters.act.function, filters.act.slopes.len()), (Some(Activation::Prelu), 8));
+    assert_eq!((filters.act.function, filters.act.slopes.values.len()), (Some(Activation::Prelu), 8));
     let Kind::Apply(apply) = &program.steps[2].kind else { panic!("{:?}", program.steps[2]) };
     assert!(apply.affine.is_some());
     assert_eq!(apply.act.function, Some(Activation::Relu));
@@ -234,7 +237,7 @@ fn arithmetic_with_a_constant_per_channel_is_an_affine_map() {
     // The column is repeated, as no channel has one value.
     assert_eq!(paths(&program), ["column", "multiply", "subtract", "divide", "add", "add"]);
     let Kind::Apply(apply) = &program.steps[2].kind else { panic!("{:?}", program.steps[2]) };
-    assert_eq!(apply.affine.as_ref().unwrap().0, [-1.0; 4]);
+    assert_eq!(apply.affine.as_ref().unwrap().0.values, [-1.0; 4]);
     assert_eq!(apply.act.function, Some(Activation::Relu));
     assert!(matches!(program.steps[4].kind, Kind::Rearrange(_)) && matches!(program.steps[5].kind, Kind::Binary(_)));
 }
@@ -372,7 +375,7 @@ fn a_sum_and_a_norm_run_while_unaligned_parts_are_copied() {
     assert_eq!(paths(&unaligned), ["stem", "first", "second", "concat", "concat2", "concat3"]);
     let join = |step: &crate::ir::Step| if let Kind::Channels(join) = &step.kind { Some(join.clone()) } else { None };
     let joins: Vec<_> = unaligned.steps.iter().filter_map(join).collect();
-    assert!(joins[0].apply.affine.is_some() && joins[0].apply.act.slopes.len() == 20 && !joins[0].add);
+    assert!(joins[0].apply.affine.is_some() && joins[0].apply.act.slopes.values.len() == 20 && !joins[0].add);
     assert!(joins[2].add && joins[2].apply.act.function == Some(Activation::Relu));
     // Where parts are free, only a sum is worth a copy.
     assert_eq!(paths(&branches([16, 16])), ["stem", "first", "second", "bn", "concat2", "concat3"]);

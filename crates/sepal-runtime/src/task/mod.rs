@@ -12,8 +12,8 @@ use sepal_kernels::elementwise::Binary;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::{Act, Conv, Dims, Epilogue, Source, chain, conv, depthwise};
 
-use crate::constants::Constants;
-use crate::ir::{self, Part, kernel_act};
+use crate::constants::{Constants, Packed, Packing, Slot};
+use crate::ir::{self, Param, Part, kernel_act};
 
 pub(crate) use run::Operands;
 
@@ -68,12 +68,13 @@ pub(crate) enum Task {
     /// A 3×3 convolution by Winograd's algorithm.
     Winograd(Tile, Filters),
     Depthwise(Filters),
+    Mixed(Mixed),
     Chain(Vec<Filters>),
     Transposed {
         /// The convolution that is transposed, for one image.
         conv: Conv,
-        packed: Range<usize>,
-        bias: Option<Range<usize>>,
+        packed: Slot,
+        bias: Option<Slot>,
     },
     Apply(Apply),
     Binary(Binary),
@@ -84,7 +85,7 @@ pub(crate) enum Task {
     GlobalAverage,
     Softmax,
     LayerNorm {
-        affine: Option<[Range<usize>; 2]>,
+        affine: Option<[Slot; 2]>,
         eps: f32,
     },
     Channels(Join),
@@ -93,7 +94,7 @@ pub(crate) enum Task {
     Constant {
         /// Sizes for one image.
         dims: Dims,
-        values: Range<usize>,
+        values: Slot,
     },
 }
 
@@ -109,8 +110,9 @@ pub(crate) struct Join {
 #[derive(Clone, Debug)]
 pub(crate) struct Filters {
     pub(crate) conv: Conv,
-    pub(crate) packed: Range<usize>,
-    pub(crate) bias: Option<Range<usize>>,
+    pub(crate) packed: Slot,
+    pub(crate) scale: Option<Slot>,
+    pub(crate) bias: Option<Slot>,
     /// What is applied to the input.
     pub(crate) source: Apply,
     pub(crate) gate: bool,
@@ -118,21 +120,33 @@ pub(crate) struct Filters {
     pub(crate) act: Activate,
 }
 
+/// Depthwise convolutions mixed by a gate: their sizes for one image and the places of their constants.
+#[derive(Clone, Debug)]
+pub(crate) struct Mixed {
+    pub(crate) conv: Conv,
+    /// Convolutions.
+    pub(crate) of: usize,
+    pub(crate) kernels: Slot,
+    /// Whether they have one.
+    pub(crate) bias: bool,
+    pub(crate) act: Activate,
+}
+
 /// A per-channel affine map and an activation, with the places of their constants.
 #[derive(Clone, Debug)]
 pub(crate) struct Apply {
-    pub(crate) affine: Option<[Range<usize>; 2]>,
+    pub(crate) affine: Option<[Slot; 2]>,
     pub(crate) act: Activate,
 }
 
 impl Apply {
-    fn new(apply: ir::Apply, constants: &mut Constants) -> Self {
+    fn new(apply: ir::Apply, constants: &mut Constants<'_>) -> Self {
         let affine = apply.affine.map(|affine| pair(affine, constants));
         Self { affine, act: Activate::new(apply.act, constants) }
     }
 
-    fn source<'a>(&self, z: &'a [f32], constants: &'a [f32]) -> Source<'a> {
-        let affine = self.affine.clone().map(|[scale, shift]| (&constants[scale], &constants[shift]));
+    fn source<'a>(&self, z: &'a [f32], constants: &'a Packed) -> Source<'a> {
+        let affine = self.affine.as_ref().map(|[scale, shift]| (constants.get(scale), constants.get(shift)));
         Source { z, affine, act: self.act.act(constants) }
     }
 }
@@ -141,42 +155,38 @@ impl Apply {
 #[derive(Clone, Debug)]
 pub(crate) struct Activate {
     pub(crate) function: Option<Activation>,
-    slopes: Range<usize>,
+    slopes: Slot,
 }
 
 impl Activate {
-    fn new(act: ir::Act, constants: &mut Constants) -> Self {
+    fn new(act: ir::Act, constants: &mut Constants<'_>) -> Self {
         Self { function: act.function, slopes: constants.channels(act.slopes) }
     }
 
-    fn act<'a>(&self, constants: &'a [f32]) -> Act<'a> {
+    fn act<'a>(&self, constants: &'a Packed) -> Act<'a> {
         self.act_from(0, constants)
     }
 
     /// For channels from `first` on, with which a block begins.
-    fn act_from<'a>(&self, first: usize, constants: &'a [f32]) -> Act<'a> {
-        let slopes = &constants[self.slopes.clone()];
+    fn act_from<'a>(&self, first: usize, constants: &'a Packed) -> Act<'a> {
+        let slopes = constants.get(&self.slopes);
         kernel_act(self.function, &slopes[first.min(slopes.len())..])
     }
 }
 
 impl Filters {
     /// For the general kernels, or the depthwise ones.
-    fn new(filters: ir::Filters, constants: &mut Constants) -> Self {
-        let pack = if filters.is_depthwise() { Constants::depthwise } else { Constants::conv };
+    fn new(filters: ir::Filters, constants: &mut Constants<'_>) -> Self {
+        let pack = if filters.is_depthwise() { Packing::Depthwise } else { Packing::Conv };
         Self::packed_by(pack, filters, constants)
     }
 
-    fn packed_by(
-        pack: impl FnOnce(&mut Constants, Conv, Vec<f32>) -> Range<usize>,
-        filters: ir::Filters,
-        constants: &mut Constants,
-    ) -> Self {
-        let ir::Filters { conv, weight, bias, source, gate, add, act } = filters;
-        let packed = pack(constants, conv, weight);
-        let bias = bias.map(|bias| constants.channels(bias));
+    fn packed_by(pack: impl FnOnce(Conv) -> Packing, filters: ir::Filters, constants: &mut Constants<'_>) -> Self {
+        let ir::Filters { conv, weight, scale, bias, source, gate, add, act } = filters;
+        let packed = constants.push(pack(conv), weight);
+        let [scale, bias] = [scale, bias].map(|values| values.map(|values| constants.channels(values)));
         let (source, act) = (Apply::new(source, constants), Activate::new(act, constants));
-        Self { conv, packed, bias, source, gate, add, act }
+        Self { conv, packed, scale, bias, source, gate, add, act }
     }
 
     pub(crate) fn is_depthwise(&self) -> bool {
@@ -188,17 +198,34 @@ impl Filters {
         batched(&self.conv, n)
     }
 
-    fn epilogue<'a>(&self, constants: &'a [f32], add: &'a [f32]) -> Epilogue<'a> {
+    fn epilogue<'a>(&self, constants: &'a Packed, add: &'a [f32]) -> Epilogue<'a> {
         Epilogue {
-            bias: self.bias.clone().map(|bias| &constants[bias]),
+            scale: self.scale.as_ref().map(|scale| constants.get(scale)),
+            bias: self.bias.as_ref().map(|bias| constants.get(bias)),
             add: self.add.then_some(add),
             act: self.act.act(constants),
         }
     }
 }
 
+impl Mixed {
+    fn new(ir::Mixed { conv, kernels, act }: ir::Mixed, constants: &mut Constants<'_>) -> Self {
+        let (of, has_bias) = (kernels.len(), kernels.iter().any(|(_, bias)| bias.is_some()));
+        let mut all = Param { values: Vec::new(), shared: true };
+        for (weight, bias) in kernels {
+            all.shared &= weight.shared && bias.as_ref().is_none_or(|bias| bias.shared);
+            all.values.extend(weight.values);
+            if has_bias {
+                all.values.extend(bias.map_or_else(|| vec![0.0; conv.output.c], |bias| bias.values));
+            }
+        }
+        let kernels = constants.push(Packing::Mixed(conv, has_bias), all);
+        Self { conv, of, kernels, bias: has_bias, act: Activate::new(act, constants) }
+    }
+}
+
 /// Places of a scale and a shift.
-fn pair((scale, shift): (Vec<f32>, Vec<f32>), constants: &mut Constants) -> [Range<usize>; 2] {
+fn pair((scale, shift): (Param, Param), constants: &mut Constants<'_>) -> [Slot; 2] {
     [scale, shift].map(|values| constants.channels(values))
 }
 
@@ -210,26 +237,26 @@ fn batched(conv: &Conv, n: usize) -> Conv {
 impl Task {
     /// The kernel for a step of the lowered network that writes a value of `dims`, its constants placed; none for
     /// an identity. `pixels` says whether it reads dense pixels.
-    pub(crate) fn new(kind: ir::Kind, dims: Dims, pixels: bool, constants: &mut Constants) -> Option<Self> {
+    pub(crate) fn new(kind: ir::Kind, dims: Dims, pixels: bool, constants: &mut Constants<'_>) -> Option<Self> {
         Some(match kind {
             ir::Kind::Identity => return None,
             ir::Kind::Conv(filters) => {
                 if strassen::applies(&filters.conv) {
-                    Self::Strassen(Filters::packed_by(Constants::strassen, filters, constants))
+                    Self::Strassen(Filters::packed_by(Packing::Strassen, filters, constants))
                 } else if let Some(tile) = winograd::applies(&filters.conv).filter(|_| !pixels) {
-                    let pack = |constants: &mut Constants, conv, weight| constants.winograd(conv, tile, weight);
-                    Self::Winograd(tile, Filters::packed_by(pack, filters, constants))
+                    Self::Winograd(tile, Filters::packed_by(|conv| Packing::Winograd(conv, tile), filters, constants))
                 } else if filters.is_depthwise() {
                     Self::Depthwise(Filters::new(filters, constants))
                 } else {
                     Self::Conv(Filters::new(filters, constants))
                 }
             }
+            ir::Kind::Mixed(mixed) => Self::Mixed(Mixed::new(mixed, constants)),
             ir::Kind::Chain(links) => {
                 Self::Chain(links.into_iter().map(|filters| Filters::new(filters, constants)).collect())
             }
             ir::Kind::Transposed(ir::Transposed { conv, weight, bias }) => {
-                let packed = constants.transposed(conv, weight);
+                let packed = constants.push(Packing::Transposed(conv), weight);
                 Self::Transposed { conv, packed, bias: bias.map(|bias| constants.channels(bias)) }
             }
             ir::Kind::Apply(apply) => Self::Apply(Apply::new(apply, constants)),
@@ -247,7 +274,7 @@ impl Task {
             }
             ir::Kind::Resample(taps) => Self::Resample(taps),
             ir::Kind::Rearrange(rearrange) => Self::Gather(rearrange.gather()),
-            ir::Kind::Constant(values) => Self::Constant { dims, values: constants.map(dims, values) },
+            ir::Kind::Constant(values) => Self::Constant { dims, values: constants.push(Packing::Map(dims), values) },
         })
     }
 
@@ -258,6 +285,7 @@ impl Task {
             Self::Strassen(filters) => &|n| strassen::forward_scratch(&filters.conv(n), threads),
             Self::Winograd(tile, filters) => &|n| winograd::forward_scratch(&filters.conv(n), *tile, threads),
             Self::Depthwise(filters) => &|n| depthwise::forward_scratch(&filters.conv(n), threads),
+            Self::Mixed(mixed) => &|n| depthwise::mixed_scratch(&batched(&mixed.conv, n), mixed.bias, threads),
             Self::Chain(links) => &|n| {
                 let convs: Vec<Conv> = links.iter().map(|link| link.conv(n)).collect();
                 chain::forward_scratch(&convs, pixels, threads)

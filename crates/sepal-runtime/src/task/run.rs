@@ -1,17 +1,16 @@
 //! Running the kernel of a step.
 
-use std::ops::Range;
-
 use sepal_kernels::arrange::{self, Channels, Finish};
 use sepal_kernels::chain::{self, Link};
 use sepal_kernels::conv::strassen;
 use sepal_kernels::conv::winograd;
 use sepal_kernels::pooling::Pool;
 use sepal_kernels::scale::{self, Factor};
-use sepal_kernels::{Buffer, Dims, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
+use sepal_kernels::{Buffer, Dims, Epilogue, Exec, Input, LANES, Source, Write, conv, depthwise, elementwise};
 use sepal_kernels::{layer_norm, pooling, softmax};
 
-use super::{Join, Place, Task, batched};
+use super::{Join, Mixed, Place, Task, batched};
+use crate::constants::{Packed, Slot};
 use crate::ir::{Origin, Part};
 
 /// What a kernel works on.
@@ -50,7 +49,7 @@ impl Operands<'_> {
 
 impl Task {
     /// Runs the kernel.
-    pub(crate) fn run(&self, exec: Exec<'_>, mut operands: Operands<'_>, constants: &[f32]) {
+    pub(crate) fn run(&self, exec: Exec<'_>, mut operands: Operands<'_>, constants: &Packed) {
         let (n, to) = (operands.n, operands.to());
         match self {
             Self::Conv(filters) => {
@@ -62,26 +61,32 @@ impl Task {
                     (_, true) => Input::Gated(x, gate),
                     (_, false) => Input::Blocked(filters.source.source(x, constants)),
                 };
-                let packed = &constants[filters.packed.clone()];
+                let packed = constants.get(&filters.packed);
                 let epilogue = filters.epilogue(constants, add);
                 conv::forward(exec, &filters.conv(n), input, packed, epilogue, out, None, scratch);
             }
             Self::Strassen(filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
-                let packed = &constants[filters.packed.clone()];
+                let packed = constants.get(&filters.packed);
                 strassen::forward(exec, &filters.conv(n), x, packed, filters.epilogue(constants, add), out, scratch);
             }
             Self::Winograd(tile, filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
-                let packed = &constants[filters.packed.clone()];
+                let packed = constants.get(&filters.packed);
                 let epilogue = filters.epilogue(constants, add);
                 winograd::forward(exec, &filters.conv(n), *tile, x, packed, epilogue, out, scratch);
             }
             Self::Depthwise(filters) => {
                 let ([x, add], out, scratch) = operands.views([0, usize::from(filters.add)]);
-                let packed = &constants[filters.packed.clone()];
+                let packed = constants.get(&filters.packed);
                 let (source, epilogue) = (filters.source.source(x, constants), filters.epilogue(constants, add));
                 depthwise::forward(exec, &filters.conv(n), source, packed, epilogue, out, None, scratch);
+            }
+            Self::Mixed(Mixed { conv, of, kernels, bias, act }) => {
+                let ([gate, x], out, scratch) = operands.views([0, 1]);
+                let mixed = depthwise::Mixed { gate, of: *of, kernels: constants.get(kernels), bias: *bias };
+                let epilogue = Epilogue { act: act.act(constants), ..Epilogue::default() };
+                depthwise::mixed(exec, &batched(conv, n), Source::plain(x), mixed, epilogue, out, scratch);
             }
             Self::Chain(links) => {
                 let pixels = operands.from(0).pixels;
@@ -90,15 +95,15 @@ impl Task {
                 let input = if pixels { Input::Pixels(x) } else { Input::Blocked(Source::plain(x)) };
                 let links: [Link<'_>; chain::LONGEST] = std::array::from_fn(|index| {
                     let filters = links.get(index).unwrap_or(last);
-                    let packed = &constants[filters.packed.clone()];
+                    let packed = constants.get(&filters.packed);
                     Link { conv: filters.conv(n), packed, epilogue: filters.epilogue(constants, add) }
                 });
                 chain::forward(exec, &links[..count], input, out, scratch);
             }
             Self::Transposed { conv, packed, bias } => {
                 let ([x], out, scratch) = operands.views([0]);
-                let packed = &constants[packed.clone()];
-                let bias = bias.clone().map(|bias| &constants[bias]);
+                let packed = constants.get(packed);
+                let bias = bias.as_ref().map(|bias| constants.get(bias));
                 conv::transposed::forward(exec, &batched(conv, n), Source::plain(x), packed, bias, out, scratch);
             }
             Self::Apply(apply) => {
@@ -139,8 +144,8 @@ impl Task {
             }
             Self::LayerNorm { affine, eps } => {
                 let ([x], out, _) = operands.views([0]);
-                let [gamma, beta] = match affine.clone() {
-                    Some(affine) => affine.map(|values| Some(&constants[values])),
+                let [gamma, beta] = match affine {
+                    Some(affine) => affine.each_ref().map(|values| Some(constants.get(values))),
                     None => [None; 2],
                 };
                 layer_norm::forward(exec, &to, Source::plain(x), gamma, beta, *eps, out);
@@ -160,14 +165,14 @@ impl Task {
             }
             Self::Constant { dims, values } => {
                 let ([], out, _) = operands.views([]);
-                repeat(*dims, &constants[values.clone()], n, out);
+                repeat(*dims, constants.get(values), n, out);
             }
         }
     }
 }
 
 /// Writes some channels of the output: it sees only their blocks, as others may be read.
-fn channels(exec: Exec<'_>, join: &Join, part: &Part, operands: &mut Operands<'_>, constants: &[f32]) {
+fn channels(exec: Exec<'_>, join: &Join, part: &Part, operands: &mut Operands<'_>, constants: &Packed) {
     let (n, &Part { at, count, from }) = (operands.n, part);
     let blocks = at / LANES..(at + count).div_ceil(LANES);
     let first_channel = blocks.start * LANES;
@@ -184,7 +189,7 @@ fn channels(exec: Exec<'_>, join: &Join, part: &Part, operands: &mut Operands<'_
                 false => x.clone(),
             };
             let ([x, add], [out]) = operands.arena.views([x, add], [out]);
-            let lanes = |values: &Range<usize>| &constants[values.clone()][first_channel..];
+            let lanes = |values: &Slot| &constants.get(values)[first_channel..];
             let finish = Finish {
                 add: join.add.then_some(add),
                 affine: join.apply.affine.as_ref().map(|[scale, shift]| (lanes(scale), lanes(shift))),

@@ -5,4 +5,5 @@ mod errors;
 mod folding;
 mod networks;
 mod sameness;
+mod sharing;
 mod tools;
