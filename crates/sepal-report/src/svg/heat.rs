@@ -8,7 +8,7 @@ use super::{FAINT, INK, escape, open, shorten, text_width};
 const NAME_LIMIT: usize = 40;
 const FONT: f64 = 12.0;
 /// Height of a row.
-const ROW: f64 = 20.0;
+const ROW: f64 = 24.0;
 /// Least width of a column.
 const COLUMN: f64 = 58.0;
 
