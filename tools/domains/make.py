@@ -161,14 +161,12 @@ def read_digits(folder, counts, seed):
 def letters(folder, source, counts, seed):
     """Every fourth family is kept for the test pictures. A family is the first word of its name, so that the cuts of
     one design (DejaVu Sans, DejaVu Sans Mono) stay together."""
+    fonts = [(file, shapes) for file in sorted(source.rglob("*")) if (shapes := outlines(file)) is not None]
     families = defaultdict(list)
-    for file in sorted(f for f in source.rglob("*") if f.suffix.lower() in {".ttf", ".otf"}):
-        try:
-            font = ImageFont.truetype(str(file), 24)
-        except OSError:
-            continue
-        if has_letters(font):
-            families[font.getname()[0].split()[0].lower()].append(file)
+    typical = np.mean([shapes for _, shapes in fonts], axis=0) if fonts else None
+    for file, shapes in fonts:
+        if legible(shapes, typical):
+            families[ImageFont.truetype(str(file), 24).getname()[0].split()[0].lower()].append(file)
     names = sorted(families)
     if len(names) < 12:
         sys.exit(f"{source}: {len(names)} families of fonts with the letters A to Z, at least 12 are needed")
@@ -189,13 +187,30 @@ def letters(folder, source, counts, seed):
     report(folder)
 
 
-def has_letters(font):
-    """Whether all letters have glyphs of their own: symbol fonts do not, and missing ones look all the same."""
+def outlines(file):
+    """The letters of a font as 26 vectors of the same length and norm; None if it is none or lacks a letter."""
+    if file.suffix.lower() not in {".ttf", ".otf"}:
+        return None
     try:
-        shapes = {bytes(font.getmask(letter)) for letter in LETTERS}
+        font = ImageFont.truetype(str(file), 48)
+        boxes = [font.getbbox(letter) for letter in LETTERS]
     except OSError:
-        return False
-    return len(shapes) == len(LETTERS) and b"" not in shapes
+        return None
+    vectors = []
+    for letter, (left, top, right, bottom) in zip(LETTERS, boxes):
+        if right <= left or bottom <= top:
+            return None
+        mask = Image.new("L", (right - left, bottom - top))
+        ImageDraw.Draw(mask).text((-left, -top), letter, font=font, fill=255)
+        vector = np.asarray(mask.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+        vector -= vector.mean()
+        vectors.append(vector / max(np.linalg.norm(vector), 1e-6))
+    return np.stack(vectors)
+
+
+def legible(shapes, typical):
+    """Whether most letters look most like what other fonts show for them: symbol fonts have stars in their places."""
+    return np.sum(np.argmax(shapes @ typical.T, axis=1) == np.arange(len(LETTERS))) >= 20
 
 
 def render(letter, file, draw):
