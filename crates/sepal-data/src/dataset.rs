@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::datasets::{KINDS, class_map, folder};
+use crate::datasets::{KINDS, class_map, decathlon, folder};
 use crate::error::{DataError, Result};
 use crate::picture::{Limits, Picture};
 use crate::random::Stream;
@@ -255,7 +255,9 @@ pub struct EvalSet {
 /// # Errors
 /// As [`open`], except that one class is enough and a folder without `train` will do.
 pub fn open_eval(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
-    if let Some(found) = folder::open_eval(path, options)? {
+    if !decathlon::is_here(path)
+        && let Some(found) = folder::open_eval(path, options)?
+    {
         return Ok(found);
     }
     let splits = find(path, options)?;

@@ -8,7 +8,8 @@ pub(crate) const LAYOUTS: &str = "\
   DATA/CLASS/x.jpg, a part of which is held out for validation
   IDX: train-images-idx3-ubyte and train-labels-idx1-ubyte, also .gz, with t10k-… for the test set
   CIFAR-10: data_batch_1.bin …, test_batch.bin
-  CIFAR-100: train.bin, test.bin";
+  CIFAR-100: train.bin, test.bin
+  Visual Decathlon: data/NAME, with annotations/NAME_train.json, NAME_val.json, … beside data";
 
 /// Every failure of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,26 @@ pub enum DataError {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder of several data sets where one is wanted.
+    #[error("{}: {} data sets of the Visual Decathlon; name the folder of one: {}", path.display(), names.len(), names.iter().map(|name| data.join(name).display().to_string()).collect::<Vec<_>>().join(", "))]
+    SeveralSets {
+        /// The folder.
+        path: PathBuf,
+        /// The folder in it that has one for each data set.
+        data: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// An annotation file (COCO's JSON) that cannot be used.
+    #[error("{}, {place}: {problem}", path.display())]
+    Annotations {
+        /// The file.
+        path: PathBuf,
+        /// Line and column, or the element of a list.
+        place: String,
         /// What is wrong with it.
         problem: String,
     },

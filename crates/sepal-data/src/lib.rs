@@ -39,7 +39,7 @@ mod transforms;
 
 pub use check::{Report, check};
 pub use dataset::{Dataset, EvalSet, OpenOptions, Splits, Subset, class_counts, open, open_eval, stratified};
-pub use datasets::{SAMPLE_CLASSES, class_map, sample};
+pub use datasets::{SAMPLE_CLASSES, class_map, decathlon_sets, sample};
 pub use error::{DataError, Result};
 pub use loader::{Batch, LastBatch, Loader, LoaderOptions, Skipped};
 pub use picture::{EXTENSIONS, Limits, Picture, decode_picture, is_picture_name, read_picture};

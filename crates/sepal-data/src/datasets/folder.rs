@@ -18,10 +18,10 @@ const VAL: &[&str] = &["val", "valid", "validation"];
 const TEST: &[&str] = &["test"];
 
 /// Pictures in files.
-struct Folder {
-    files: Vec<(PathBuf, u32)>,
-    classes: Arc<[String]>,
-    limits: Limits,
+pub(super) struct Folder {
+    pub(super) files: Vec<(PathBuf, u32)>,
+    pub(super) classes: Arc<[String]>,
+    pub(super) limits: Limits,
 }
 
 impl Dataset for Folder {

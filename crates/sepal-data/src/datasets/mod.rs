@@ -8,19 +8,21 @@ use crate::dataset::{OpenOptions, Splits};
 use crate::error::{DataError, Result};
 
 mod cifar;
+pub(crate) mod decathlon;
 pub(crate) mod folder;
 mod idx;
 mod packed;
 mod sample;
 
+pub use decathlon::decathlon_sets;
 pub use sample::{SAMPLE_CLASSES, sample};
 
 /// Opens a folder if it has this kind's layout, `None` if it does not.
 type Open = fn(&Path, &OpenOptions) -> Result<Option<Splits>>;
 
-/// The kinds in the order in which they are tried. Image folders come last: any folder of folders
-/// may be one.
-pub(crate) const KINDS: &[Open] = &[idx::open, cifar::open, folder::open];
+/// The kinds in the order in which they are tried. The Decathlon's data sets come before those that they
+/// resemble, image folders last: any folder of folders may be one.
+pub(crate) const KINDS: &[Open] = &[decathlon::open, idx::open, cifar::open, folder::open];
 
 /// Data sets that are held in memory whole may have this many bytes, and class maps far fewer.
 const MAX_IN_MEMORY: u64 = 8 << 30;

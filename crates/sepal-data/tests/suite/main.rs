@@ -2,6 +2,7 @@
 
 mod cifar;
 mod common;
+mod decathlon;
 mod folder;
 mod idx;
 mod loader;
