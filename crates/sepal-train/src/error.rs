@@ -47,6 +47,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Errors of domains that cannot be scored against their baselines.
+    #[error("domain '{domain}': {problem}")]
+    Score {
+        /// The domain.
+        domain: String,
+        /// Why.
+        problem: String,
+    },
     /// A resumed run was given another recipe than it was started with.
     #[error("{} was started with another recipe:{}", run.display(), show_diffs(fields))]
     RecipeMismatch {

@@ -1,6 +1,7 @@
 //! Fit a model: reverse pass, optimizers, recipes, checkpoints.
 
 mod accumulate;
+mod decathlon;
 mod engine;
 mod error;
 mod evaluate;
@@ -20,6 +21,7 @@ mod state;
 mod trainer;
 mod units;
 
+pub use decathlon::{DECATHLON_BASELINE, DecathlonScore, DomainScore, decathlon_score};
 pub use engine::{Batch, Engine, EngineOptions, Memory, StepOutput, StepTime, UnitTime};
 pub use error::{Error, Result};
 pub use evaluate::{EvalOptions, evaluate};

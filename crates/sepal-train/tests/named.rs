@@ -75,6 +75,12 @@ fn the_papers_values() {
     let (first, further) = (of("resdsc"), of("resdsc_domain"));
     assert_eq!(first.schedule, Schedule::Step { milestones: vec![40.0, 60.0, 80.0], gamma: 0.1 });
     assert_eq!(further, Recipe { protocol: Some(Protocol::SharePointwise), ..first });
+    let (textures, signs) = (of("resdsc_dtd"), of("resdsc_gtsrb"));
+    assert_eq!((textures.weight_decay(), textures.epochs, textures.augment.crop_padding), (2e-3, 100, Some(8)));
+    assert_eq!(
+        (signs.weight_decay(), signs.model.as_str(), signs.augment.crop_padding),
+        (3e-4, "resdsc26:dropout=0.5", None)
+    );
     assert_eq!((of("pydmobilenet").batch, of("pydmobilenet").augment.crop_padding), (128, Some(4)));
     let espnet = of("espnet");
     assert_eq!((espnet.epochs, espnet.lr(), espnet.model.as_str()), (300, 5e-4, "espnet:p=2,q=8"));

@@ -55,7 +55,7 @@ macro_rules! named {
 }
 
 /// A line for each file of `recipes/`.
-static NAMED: [NamedRecipe; 15] = named! {
+static NAMED: [NamedRecipe; 25] = named! {
     "mobilenet_v1", "MobileNet V1 on photographs", "Howard et al. 2017, arXiv:1704.04861";
     "xception", "Xception on photographs", "Chollet 2017, arXiv:1610.02357";
     "resdsc", "ResDSC-26 on the first domain", "Guo et al. 2019, arXiv:1902.00927";
@@ -66,6 +66,16 @@ static NAMED: [NamedRecipe; 15] = named! {
     "share-pointwise", "A further domain, pointwise weights shared", "Guo et al. 2019, arXiv:1902.00927";
     "share-depthwise", "A further domain, depthwise kernels shared", "Guo et al. 2019, arXiv:1902.00927";
     "soft", "A further domain, depthwise kernels mixed by gates", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_imagenet12", "ResDSC-26 on the Decathlon's ImageNet", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_aircraft", "ResDSC-26 on the Decathlon's FGVC-Aircraft", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_cifar100", "ResDSC-26 on the Decathlon's CIFAR-100", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_daimlerpedcls", "ResDSC-26 on the Decathlon's Daimler pedestrians", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_dtd", "ResDSC-26 on the Decathlon's Describable textures", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_gtsrb", "ResDSC-26 on the Decathlon's German traffic signs", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_omniglot", "ResDSC-26 on the Decathlon's Omniglot", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_svhn", "ResDSC-26 on the Decathlon's SVHN", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_ucf101", "ResDSC-26 on the Decathlon's UCF101 motion images", "Guo et al. 2019, arXiv:1902.00927";
+    "resdsc_vgg-flowers", "ResDSC-26 on the Decathlon's VGG flowers", "Guo et al. 2019, arXiv:1902.00927";
     "pydmobilenet", "PydMobileNet on small pictures", "Hoang & Jo 2018, arXiv:1811.07083";
     "espnet_c", "ESPNet-C on street scenes", "Mehta et al. 2018, arXiv:1803.06815";
     "espnet", "ESPNet on street scenes, from ESPNet-C", "Mehta et al. 2018, arXiv:1803.06815";

@@ -9,6 +9,7 @@ mod list;
 mod predict;
 mod protocols;
 mod remove;
+mod score;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,8 @@ Examples:
   sepal domains init runs/resdsc26 -o b.safetensors --name cifar
   sepal domains add b.safetensors flowers --name flowers --protocol share-pointwise
   sepal domains list b.safetensors
-  sepal domains predict b.safetensors rose.jpg --domain flowers")]
+  sepal domains predict b.safetensors rose.jpg --domain flowers
+  sepal domains score b.safetensors --baseline scratch.csv")]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -47,6 +49,7 @@ enum Verb {
     Extract(extract::Args),
     Gates(gates::Args),
     Protocols(protocols::Args),
+    Score(score::Args),
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
@@ -60,6 +63,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         Verb::Extract(args) => extract::run(args, out),
         Verb::Gates(args) => gates::run(args, out),
         Verb::Protocols(args) => protocols::run(args, out),
+        Verb::Score(args) => score::run(args, out),
     }
 }
 
