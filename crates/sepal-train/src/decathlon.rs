@@ -58,13 +58,15 @@ pub fn decathlon_score<S: AsRef<str>, T: AsRef<str>>(
     baselines: &[(T, f64)],
 ) -> Result<DecathlonScore> {
     let fail = |domain: &str, problem: String| Err(Error::Score { domain: domain.to_owned(), problem });
-    let found = |name: &str| errors.iter().filter(|(other, _)| other.as_ref() == name).map(|&(_, error)| error);
+    let found = |name: &str| -> Vec<f64> {
+        errors.iter().filter(|(other, _)| other.as_ref() == name).map(|&(_, error)| error).collect()
+    };
     for (name, error) in errors {
         let name = name.as_ref();
         if !(0.0..=1.0).contains(error) {
             return fail(name, format!("an error of {error} is no share of pictures, from 0 to 1"));
         }
-        if found(name).count() > 1 {
+        if found(name).len() > 1 {
             return fail(name, "it is named twice".into());
         }
         if !baselines.iter().any(|(other, _)| other.as_ref() == name) {
@@ -83,7 +85,7 @@ pub fn decathlon_score<S: AsRef<str>, T: AsRef<str>>(
         if domains.iter().any(|domain| domain.name == name) {
             return fail(name, "its baseline is named twice".into());
         }
-        let error = found(name).next();
+        let error = found(name).first().copied();
         let score = error.map_or(0.0, |error| {
             let most = 2.0 * baseline;
             PERFECT * ((most - error).max(0.0) / most).powi(EXPONENT)

@@ -17,6 +17,7 @@ mod preprocess;
 mod recipe;
 mod run;
 mod schedule;
+mod selectivity;
 mod state;
 mod trainer;
 mod units;
@@ -36,6 +37,7 @@ pub use recipe::{
 };
 pub use run::RunFolder;
 pub use schedule::LearningRate;
+pub use selectivity::{Comparison, Finding, LayerKind, LayerUnits, Unit, UnitReport, measure_units};
 pub use sepal_kernels::loss::Mixed;
 pub use state::{State, Summary};
 pub use trainer::{CheckpointEvery, FindLr, LrCurve, LrPoint, Outcome, TrainMemory, TrainOptions, Trainer};

@@ -32,6 +32,7 @@ proptest! {
             ("depthwise", k * k * m),
             ("pointwise", m * n),
             ("dsc", k * k * m + m * n),
+            ("dsc_swapped", m + k * k * m * n),
             ("bsconv_u", m * n + k * k * n),
             ("bsconv_s", m * mid + mid * n + k * k * n),
             ("pyramid_add", (9 + 25 + 49) * m + m * n),
@@ -169,6 +170,7 @@ fn every_block_has_a_card_and_an_example() {
         "inception_simple",
         "esp",
         "soft_sharing",
+        "dsc_swapped",
     ];
     assert_eq!(Block::names(), names);
     for name in Block::names() {

@@ -5,10 +5,12 @@ mod cell;
 mod confusion;
 mod heat;
 mod line;
+mod sheet;
 
 pub use confusion::confusion_svg;
 pub use heat::HeatMap;
 pub use line::{Figure, LinePlot, Series};
+pub use sheet::{Sheet, SheetRow};
 
 /// Falls back from a reader's system font to what every renderer has.
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Arial, sans-serif";

@@ -22,6 +22,7 @@ mod separable;
 mod soft_sharing;
 mod squeeze_excite;
 mod standard;
+mod swapped;
 
 use sepal_graph::{Activation, BatchNorm, Builder, Graph, NodeId, Result, Shape};
 
@@ -44,6 +45,7 @@ pub(crate) use soft_sharing::gate;
 pub use soft_sharing::{shared_depthwise, soft_sharing};
 pub use squeeze_excite::squeeze_excite;
 pub use standard::standard;
+pub use swapped::separable_swapped;
 
 /// All blocks.
 static BLOCKS: &[BlockRow] = &[
@@ -59,6 +61,7 @@ static BLOCKS: &[BlockRow] = &[
     inception::SIMPLE_ROW,
     esp::ROW,
     soft_sharing::ROW,
+    swapped::ROW,
     inception::ROW,
     residual::ROW,
     residual::PRE_ROW,

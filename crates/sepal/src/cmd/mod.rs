@@ -16,3 +16,4 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod summary;
 pub(crate) mod train;
+pub(crate) mod units;

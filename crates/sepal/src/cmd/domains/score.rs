@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use sepal_formats::bundle::Bundle;
 use sepal_report::{Table, percent};
 use sepal_train::{DECATHLON_BASELINE, DecathlonScore, decathlon_score};
 use serde::Deserialize;
@@ -17,18 +18,19 @@ const MAX_FIGURES: u64 = 1 << 20;
 
 /// Score domains against a baseline as the Visual Decathlon does: 250 each for the baseline's error, 1000 for none
 ///
-/// FIGURES is a CSV file with a line `domain,error` (or `domain,top1`) and a line for each domain, a column `baseline`
+/// FIGURES is a bundle, whose domains' recorded accuracies count, or a CSV file with a line `domain,error` (or `domain,top1`) and a line for each domain, a column `baseline`
 /// with the baseline's error if you like; or JSON, {"domain": {"top1": 0.91, "baseline": 0.12}}. All are shares from
 /// 0 to 1. The data sets of the challenge have a baseline built in.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
+  sepal domains score b.safetensors --baseline scratch.csv
   sepal domains score shared.csv --baseline scratch.csv
   sepal domains score decathlon.json           the challenge's data sets, its baseline")]
 pub(crate) struct Args {
-    /// Errors or accuracies of the domains (.csv, .json)
+    /// A bundle, or errors or accuracies of its domains (.csv, .json)
     figures: PathBuf,
-    /// The baseline's, in the same form [default: the column `baseline`, else that of the challenge]
+    /// The baseline's, in any of these forms [default: the column `baseline`, else that of the challenge]
     #[arg(long, value_name = "FIGURES")]
     baseline: Option<PathBuf>,
 }
@@ -45,9 +47,13 @@ struct Figures {
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     let figures = read(&args.figures)?;
-    let errors = errors(&args.figures, &figures)?;
+    let mut errors = errors(&args.figures, &figures)?;
     let baselines = match &args.baseline {
-        Some(path) => self::errors(path, &read(path)?)?,
+        Some(path) => {
+            let baselines = self::errors(path, &read(path)?)?;
+            leave_out_trunk(&args.figures, &mut errors, &baselines)?;
+            baselines
+        }
         None => given_baselines(&args.figures, &figures)?,
     };
     let score = decathlon_score(&errors, &baselines).map_err(|e| Failure::from(e).context(args.figures.display()))?;
@@ -101,7 +107,41 @@ fn given_baselines(path: &Path, figures: &BTreeMap<String, Figures>) -> Result<V
         .hint(format!("give --baseline FIGURES or a column `baseline`; only {names} have one built in")))
 }
 
+/// A bundle's trunk is where the other domains start from: without a baseline of its own it is not scored.
+fn leave_out_trunk(path: &Path, errors: &mut Vec<(String, f64)>, baselines: &[(String, f64)]) -> Result {
+    if !is_bundle(path) {
+        return Ok(());
+    }
+    let bundle = Bundle::read(path)?;
+    let trunk = &bundle.trunk().name;
+    if !baselines.iter().any(|(name, _)| name == trunk) && errors.iter().any(|(name, _)| name == trunk) {
+        log(format!("note: the trunk, {trunk}, has no baseline and is not scored"));
+        errors.retain(|(name, _)| name != trunk);
+    }
+    Ok(())
+}
+
+fn is_bundle(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+/// The accuracies that a bundle records of its domains.
+fn recorded(path: &Path) -> Result<BTreeMap<String, Figures>> {
+    let mut figures = BTreeMap::new();
+    for domain in Bundle::read(path)?.domains() {
+        let Some(measured) = &domain.record.measured else {
+            let why = format!("{}: no accuracy is recorded of domain '{}'", path.display(), domain.name);
+            return Err(Failure::failed(why).hint("`sepal domains eval` measures it; write the figures to a CSV file"));
+        };
+        figures.insert(domain.name.clone(), Figures { top1: Some(measured.top1), ..Figures::default() });
+    }
+    Ok(figures)
+}
+
 fn read(path: &Path) -> Result<BTreeMap<String, Figures>> {
+    if is_bundle(path) {
+        return recorded(path);
+    }
     let context = |failure: Failure| failure.context(path.display());
     let mut text = String::new();
     let file = File::open(path).map_err(|e| context(e.into()))?;
