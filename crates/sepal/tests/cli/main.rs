@@ -12,5 +12,6 @@ mod end_to_end;
 mod listings;
 mod runs;
 mod support;
+mod units;
 #[cfg(unix)]
 mod unix;
