@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use sepal_data::Dataset;
+use sepal_data::{Dataset, Subset, sample};
 use sepal_graph::{
     Activation, Builder, ColorOrder, Conv2d, Filter, Meta, Model, NodeId, Preprocessing, Resize, Shape, Tensor, Weights,
 };
 use sepal_kernels::pool::{Pool, Serial, ThreadPool};
 use sepal_train::{EvalOptions, LayerKind, UnitReport, measure_units};
 
-mod common;
-use common::{Colours, SIDE};
+/// Side of the sample's pictures, which are grey.
+const SIDE: usize = 28;
+
+/// The sample's first pictures.
+fn pictures(count: usize) -> Arc<dyn Dataset> {
+    Arc::new(Subset::new(sample().unwrap().train, (0..count as u32).collect()).unwrap())
+}
 
 fn model(build: impl FnOnce(&mut Builder, NodeId) -> NodeId) -> Model {
     let mut b = Builder::new("net");
     let x = b.input("input", Shape::chw(3, SIDE, SIDE).unwrap()).unwrap();
     let x = build(&mut b, x);
     let x = b.global_avg_pool("pool", x).unwrap();
-    let x = b.linear("classifier", x, 3).unwrap();
+    let x = b.linear("classifier", x, 10).unwrap();
     let graph = b.finish(&[x]).unwrap();
     let preprocessing = Preprocessing {
         size: [SIDE; 2],
@@ -33,8 +38,7 @@ fn model(build: impl FnOnce(&mut Builder, NodeId) -> NodeId) -> Model {
 }
 
 fn measure(model: &Model, pictures: usize, pool: Arc<dyn Pool>, batch: usize) -> sepal_train::Result<UnitReport> {
-    let data: Arc<dyn Dataset> = Arc::new(Colours::new(pictures));
-    measure_units(model, &data, &pool, 4, &EvalOptions { batch, ..EvalOptions::default() }, &mut ())
+    measure_units(model, &self::pictures(pictures), &pool, 4, &EvalOptions { batch, ..EvalOptions::default() }, &mut ())
 }
 
 #[test]
@@ -47,19 +51,19 @@ fn units_are_those_of_the_pictures() {
     model.weights.insert("a.depthwise.weight", Tensor::new(vec![3, 1, 1, 1], vec![1.0, -1.0, 2.0]).unwrap());
     model
         .weights
-        .insert("a.pointwise.weight", Tensor::new(vec![2, 3, 1, 1], vec![1.0, 1.0, 0.0, 0.0, 0.0, -1.0]).unwrap());
+        .insert("a.pointwise.weight", Tensor::new(vec![2, 3, 1, 1], vec![2.0, 1.0, 0.0, 0.0, 0.0, -1.0]).unwrap());
     let report = measure(&model, 50, Arc::new(Serial), 8).unwrap();
     assert_eq!((report.images, report.layers.len()), (50, 2));
     let (depthwise, pointwise) = (&report.layers[0], &report.layers[1]);
     assert_eq!((depthwise.path.as_str(), depthwise.kind), ("a.depthwise", LayerKind::Depthwise));
     assert_eq!((pointwise.kind, pointwise.kernel, pointwise.units.len()), (LayerKind::Pointwise, [1, 1], 2));
 
-    let data = Colours::new(50);
+    let data = pictures(50);
     // What each unit is of a pixel.
-    let units: [fn([f64; 3]) -> f64; 4] = [|p| p[0], |p| -p[1], |p| 2.0 * p[2], |p| (p[0] - p[1]).max(0.0)];
+    let units: [fn([f64; 3]) -> f64; 4] = [|p| p[0], |p| -p[1], |p| 2.0 * p[2], |p| (2.0 * p[0] - p[1]).max(0.0)];
     let measured = [&depthwise.units[0], &depthwise.units[1], &depthwise.units[2], &pointwise.units[0]];
     for (of, unit) in units.iter().zip(measured) {
-        let (mut sums, mut counts, mut maxima) = ([0.0; 3], [0.0; 3], Vec::new());
+        let (mut sums, mut counts, mut maxima) = ([0.0; 10], [0.0; 10], Vec::new());
         for index in 0..50 {
             let picture = data.decode(index).unwrap();
             let pixels = picture.pixels.chunks_exact(3).map(|p| of([0, 1, 2].map(|c| f64::from(p[c]) / 255.0)));
@@ -69,9 +73,10 @@ fn units_are_those_of_the_pictures() {
             counts[label] += 1.0;
             maxima.push((pixels.iter().copied().fold(f64::MIN, f64::max), index as u32));
         }
-        let means: Vec<f64> = sums.iter().zip(counts).map(|(sum, count)| sum / count).collect();
+        let there = sums.iter().zip(counts).filter(|(_, count)| *count > 0.0);
+        let means: Vec<f64> = there.map(|(sum, count)| sum / count).collect();
         let most = means.iter().copied().fold(f64::MIN, f64::max);
-        let rest = (means.iter().sum::<f64>() - most) / 2.0;
+        let rest = (means.iter().sum::<f64>() - most) / (means.len() - 1) as f64;
         match unit.selectivity {
             Some(found) => assert!((found - (most - rest) / (most + rest)).abs() < 1e-4, "{found} {means:?}"),
             None => assert_eq!(most, 0.0),

@@ -1,7 +1,7 @@
 //! From a folder of images to a small, fast classifier of separable convolutions, on the CPU.
 //!
 //! This crate is the front door: it joins the crates that do the work. All it adds is [`Open`], which makes methods of
-//! a [`Model`] out of their functions. The command line `sepal` is built on the same calls.
+//! a [`Model`] out of their functions, and [`DomainPlans`], which runs the domains of a [`Bundle`]. The command line `sepal` is built on the same calls.
 //!
 //! | module | holds |
 //! |---|---|
@@ -100,9 +100,12 @@
 //! folder, too, with checkpoints from which [`Trainer::resume`](train::Trainer::resume) goes on;
 //! [`train::evaluate`] measures a model.
 
+mod domains;
+
 use std::path::Path;
 use std::sync::Arc;
 
+pub use domains::{DomainPlans, DomainsError};
 pub use sepal_data as data;
 pub use sepal_formats as formats;
 pub use sepal_graph as graph;

@@ -137,15 +137,17 @@ fn show(report: &UnitReport, out: Output) -> Result {
          edges explain.\n\nDepthwise layers less the pointwise ones beside them, over depth:",
         grouped(report.images)
     ))?;
-    let claims: [(&str, Option<Comparison>, fn(&Comparison) -> Finding, &str); 2] = [
-        ("selectivity", report.selectivity, Comparison::more_in_depthwise, "depthwise units are high-level"),
-        ("R²", report.low_level, Comparison::more_in_pointwise, "pointwise units are low-level"),
+    let selectivity = report.selectivity.map(|found| (found, found.more_in_depthwise()));
+    let low_level = report.low_level.map(|found| (found, found.more_in_pointwise()));
+    let claims = [
+        ("selectivity", selectivity, "depthwise units are high-level"),
+        ("R²", low_level, "pointwise units are low-level"),
     ];
-    for (what, comparison, finding, claim) in claims {
+    for (what, comparison, claim) in claims {
         out.text(match comparison {
             None => format!("  {what}: too few layers to compare"),
-            Some(found) => {
-                let verdict = match finding(&found) {
+            Some((found, finding)) => {
+                let verdict = match finding {
                     Finding::Agrees => "agrees with",
                     Finding::Contradicts => "contradicts",
                     Finding::Open => "neither agrees with nor contradicts",

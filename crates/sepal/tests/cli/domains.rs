@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sepal::formats::{bundle::Bundle, native, open};
-use sepal::{Meta, Model, Weights};
+use sepal::{CompileOptions, DomainPlans, Meta, Model, Open, Weights};
 use tempfile::TempDir;
 
 use crate::support::{Run, SIZE, TINY, assert_fields, model_file, photos, sepal, sepal_in};
@@ -96,6 +96,11 @@ fn a_bundle_from_its_beginning_to_its_end() {
     assert!(std::fs::read_to_string(svg).unwrap().contains("<svg"));
     sepal("domains gates --domain pw", &[&bundle, photos.path()]).fails(1, &["has no gates", "soft"]);
 
+    runs_as_separate_models(&whole);
+    let bench = sepal("domains bench --threads 1 --json", &[&bundle]).ok().json();
+    assert_fields(&bench, &["domains", "shared_bytes", "session_bytes", "total_bytes", "separate_bytes", "switch_us"]);
+    assert!(bench["total_bytes"].as_u64() < bench["separate_bytes"].as_u64(), "{bench}");
+
     for (name, words) in [("pw", "borrowed by soft"), ("first", "borrowed by pw, head, soft")] {
         sepal(&format!("domains remove --domain {name}"), &[&bundle]).fails(1, &[words]);
     }
@@ -105,6 +110,30 @@ fn a_bundle_from_its_beginning_to_its_end() {
     let names: Vec<_> = Bundle::read(&bundle).unwrap().domains().iter().map(|domain| domain.name.clone()).collect();
     assert_eq!(names, ["first", "head", "own"]);
     assert!(extracted(&bundle, "own") == before[3].1);
+}
+
+/// Holds the plans of all domains against those of their models, and what is shared against what protocols say.
+fn runs_as_separate_models(bundle: &Bundle) {
+    let options = CompileOptions::default();
+    let plans = DomainPlans::compile(bundle, &options).unwrap();
+    let shared: Vec<usize> = plans.iter().map(|(_, plan)| plan.shared_weights()).collect();
+    let [first, pw, head, own, soft] = shared[..] else { panic!("{shared:?}") };
+    assert!(first > 0 && pw == first && soft == first && head > first && own == 0, "{shared:?}");
+    assert_eq!(plans.shared_bytes(), first + head);
+    assert!(plans.get("frist").is_none());
+    let mut moving = plans.get("first").unwrap().session();
+    for (name, plan) in plans.iter() {
+        let mut alone = bundle.model(name).unwrap().compile(&options).unwrap().session();
+        let image: Vec<f32> = (0..plan.input_shape().elements()).map(|i| (i % 13) as f32 / 7.0 - 1.0).collect();
+        let [mut got, mut expected] = [0.0, 1.0].map(|value| vec![value; plan.output_shape().elements()]);
+        moving.switch(plan.clone());
+        moving.run(&image, &mut got).unwrap();
+        alone.run(&image, &mut expected).unwrap();
+        let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got - expected).abs() < 1e-5 * most, "{name}: {got} for {expected}");
+        }
+    }
 }
 
 #[test]

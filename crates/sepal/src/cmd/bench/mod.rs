@@ -26,7 +26,7 @@ use compare::Earlier;
 use passes::Pass;
 use profile::{Machine, Row};
 use report::{Memory, Report};
-use stats::Stats;
+pub(super) use stats::Stats;
 
 /// Iterations kept at most, whatever the time.
 const MAX_SAMPLES: usize = 1_000_000;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 /// Seconds.
-pub(super) struct Stats {
+pub(crate) struct Stats {
     pub(super) count: usize,
-    pub(super) median: f64,
+    pub(crate) median: f64,
     pub(super) mean: f64,
     pub(super) min: f64,
     pub(super) max: f64,
@@ -17,7 +17,7 @@ pub(super) struct Stats {
 
 impl Stats {
     /// Of at least one sample; of none, all zero.
-    pub(super) fn new(samples: Vec<Duration>) -> Self {
+    pub(crate) fn new(samples: Vec<Duration>) -> Self {
         let mut seconds: Vec<f64> = samples.into_iter().map(|s| s.as_secs_f64()).collect();
         seconds.sort_by(f64::total_cmp);
         let count = seconds.len();

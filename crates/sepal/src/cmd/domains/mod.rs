@@ -1,6 +1,7 @@
 //! `sepal domains`: one network for many domains. A file for each verb.
 
 mod add;
+mod bench;
 mod eval;
 mod extract;
 mod gates;
@@ -48,6 +49,7 @@ enum Verb {
     Remove(remove::Args),
     Extract(extract::Args),
     Gates(gates::Args),
+    Bench(bench::Args),
     Protocols(protocols::Args),
     Score(score::Args),
 }
@@ -62,6 +64,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
         Verb::Remove(args) => remove::run(args, out),
         Verb::Extract(args) => extract::run(args, out),
         Verb::Gates(args) => gates::run(args, out),
+        Verb::Bench(args) => bench::run(args, out),
         Verb::Protocols(args) => protocols::run(args, out),
         Verb::Score(args) => score::run(args, out),
     }
