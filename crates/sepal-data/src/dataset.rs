@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::datasets::{KINDS, class_map, decathlon, folder};
+use crate::datasets::{KINDS, class_map, decathlon, folder, masks};
 use crate::error::{DataError, Result};
+use crate::masks::{LabelMap, MaskClasses};
 use crate::picture::{Limits, Picture};
 use crate::random::Stream;
 
@@ -23,7 +24,7 @@ pub trait Dataset: Send + Sync {
     /// Class names; a label is an index into them.
     fn classes(&self) -> &[String];
 
-    /// The class of picture `index`.
+    /// The class of picture `index`; 0 where pictures have masks.
     fn label(&self, index: usize) -> u32;
 
     /// Where picture `index` comes from: its path, or `file[index]` for a packed file.
@@ -43,6 +44,20 @@ pub trait Dataset: Send + Sync {
         let mut picture = Picture::default();
         self.decode_into(index, &mut picture)?;
         Ok(picture)
+    }
+
+    /// The classes of the masks, where each picture's target is a mask rather than one class.
+    fn mask_classes(&self) -> Option<&MaskClasses> {
+        None
+    }
+
+    /// Decodes the mask of picture `index` into `mask`.
+    ///
+    /// # Errors
+    /// Those of [`read_mask`](crate::read_mask); [`DataError::Picture`] where pictures have no masks.
+    fn decode_mask_into(&self, index: usize, mask: &mut LabelMap) -> Result<()> {
+        let _ = mask;
+        Err(DataError::picture(self.describe(index), "the data have one class for the whole picture, no mask"))
     }
 }
 
@@ -103,6 +118,14 @@ impl Dataset for Subset {
 
     fn decode_into(&self, index: usize, picture: &mut Picture) -> Result<()> {
         self.base.decode_into(self.at(index), picture)
+    }
+
+    fn mask_classes(&self) -> Option<&MaskClasses> {
+        self.base.mask_classes()
+    }
+
+    fn decode_mask_into(&self, index: usize, mask: &mut LabelMap) -> Result<()> {
+        self.base.decode_mask_into(self.at(index), mask)
     }
 }
 
@@ -232,7 +255,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Splits> {
     if splits.classes.len() < 2 {
         return Err(DataError::TooFewClasses { path: path.to_path_buf(), count: splits.classes.len() });
     }
-    let flat = splits.kind == folder::FLAT;
+    let flat = matches!(splits.kind, folder::FLAT | masks::FLAT);
     let fraction = options.val_split.unwrap_or(if flat { 0.2 } else { 0.0 });
     splits.hold_out(fraction, options.seed)
 }
@@ -255,13 +278,15 @@ pub struct EvalSet {
 /// # Errors
 /// As [`open`], except that one class is enough and a folder without `train` will do.
 pub fn open_eval(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
-    if !decathlon::is_here(path)
+    let has_masks = path.is_dir() && masks::open(path, options)?.is_some();
+    if !has_masks
+        && !decathlon::is_here(path)
         && let Some(found) = folder::open_eval(path, options)?
     {
         return Ok(found);
     }
     let splits = find(path, options)?;
-    let rest = if splits.kind == folder::FLAT { "all" } else { "train" };
+    let rest = if matches!(splits.kind, folder::FLAT | masks::FLAT) { "all" } else { "train" };
     let (dataset, name) = match (splits.test, splits.val) {
         (Some(test), _) => (test, "test"),
         (None, Some(val)) => (val, "val"),

@@ -7,6 +7,9 @@ pub(crate) const LAYOUTS: &str = "\
   DATA/train/CLASS/x.jpg, with val (or valid, validation) and test beside train
   DATA/CLASS/x.jpg, a part of which is held out for validation
   IDX: train-images-idx3-ubyte and train-labels-idx1-ubyte, also .gz, with t10k-… for the test set
+  DATA/images/{train,val,test}/x.jpg and DATA/masks/{train,val,test}/x.png, or DATA/images and DATA/masks with
+    train.txt, val.txt and test.txt beside them, or without; DATA/classes.toml or .csv names classes and colours
+  Cityscapes: leftImg8bit and gtFine; CamVid: train and trainannot, val and valannot, test and testannot
   CIFAR-10: data_batch_1.bin …, test_batch.bin
   CIFAR-100: train.bin, test.bin
   Visual Decathlon: data/NAME, with annotations/NAME_train.json, NAME_val.json, … beside data";
@@ -129,6 +132,49 @@ pub enum DataError {
         /// Why.
         cause: String,
     },
+    /// A picture without the mask that belongs to it.
+    #[error("{}: there is no mask for it, {}", picture.display(), mask.display())]
+    NoMask {
+        /// The picture.
+        picture: PathBuf,
+        /// The file looked for.
+        mask: PathBuf,
+    },
+    /// A mask of another size than its picture.
+    #[error("{path}: the picture has {}×{} pixels, its mask {}×{}", picture[0], picture[1], mask[0], mask[1])]
+    MaskSize {
+        /// The picture.
+        path: String,
+        /// Width and height of the picture.
+        picture: [u32; 2],
+        /// Width and height of the mask.
+        mask: [u32; 2],
+    },
+    /// A value or colour of a mask that stands for no class that is known.
+    #[error("{path}: {value} at column {x}, row {y} stands for no class; {known}")]
+    UnknownLabel {
+        /// The mask.
+        path: String,
+        /// The value or colour.
+        value: String,
+        /// The pixel's column.
+        x: usize,
+        /// Its row.
+        y: usize,
+        /// What would be right.
+        known: String,
+    },
+    /// A list of a data set's classes, or masks without one, of which no classes can be made.
+    #[error("{}: {problem}", path.display())]
+    MaskClasses {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Masks that say nothing.
+    #[error("no pixel of the training masks has a class: all of them are ignored")]
+    AllIgnored,
     /// A picture whose header announces more than the limits allow; nothing was allocated for it.
     #[error(
         "{path}: {width}×{height} pixels are above the limit of {max_pixels} pixels and {max_alloc} bytes of memory"
@@ -192,6 +238,7 @@ impl DataError {
                 text.strip_prefix(path.as_str()).map_or(text.clone(), |rest| rest.trim_start_matches(": ").to_string())
             }
             Self::Io { source, .. } => source.to_string(),
+            Self::MaskSize { path, .. } => text.strip_prefix(&format!("{path}: ")).map_or(text.clone(), str::to_owned),
             _ => text,
         }
     }

@@ -30,10 +30,12 @@ mod datasets;
 mod error;
 mod jpeg;
 mod loader;
+mod masks;
 mod picture;
 mod preprocess;
 mod random;
 mod sampling;
+mod scenes;
 mod stats;
 mod transforms;
 
@@ -42,11 +44,16 @@ pub use dataset::{Dataset, EvalSet, OpenOptions, Splits, Subset, class_counts, o
 pub use datasets::{SAMPLE_CLASSES, class_map, decathlon_sets, sample};
 pub use error::{DataError, Result};
 pub use loader::{Batch, LastBatch, Loader, LoaderOptions, Skipped};
+pub use masks::{
+    IGNORE, IGNORED, LabelMap, MaskClasses, class_weights, decode_pair, default_colors, encode_labels, pixel_counts,
+    read_mask,
+};
 pub use picture::{EXTENSIONS, Limits, Picture, decode_picture, is_picture_name, read_picture};
 pub use preprocess::{Filter, Preprocess, ResizeMode, Scratch};
 pub use random::{Stream, order};
 pub use sampling::Sampling;
+pub use scenes::{SCENE_CLASSES, Scenes, write_scenes};
 pub use stats::mean_std;
 pub use transforms::{
-    Augment, ColorJitter, ErasingFill, Mix, Pipeline, Policy, RandomErasing, RandomResizedCrop, Transform,
+    Augment, ColorJitter, ErasingFill, Mix, Pipeline, Policy, RandomErasing, RandomResizedCrop, ScaleCrop, Transform,
 };

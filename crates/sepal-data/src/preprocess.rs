@@ -7,9 +7,12 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::error::{DataError, Result};
+use crate::masks::LabelMap;
 use crate::picture::Picture;
 
 const MAX_SIDE: usize = 16_384;
+/// Pixels by which a part may reach beyond its picture for rounding.
+const HAIR: f64 = 1e-3;
 
 /// Resampling filter. When a picture shrinks, the filter widens with the factor (antialiasing), as in
 /// PIL and in torchvision with `antialias=True`.
@@ -72,6 +75,8 @@ pub enum ResizeMode {
     },
     /// Scale both sides to the size; the aspect ratio is lost, nothing is cut off.
     Squash,
+    /// Not scaled: the middle is taken, and black put around a picture that is smaller.
+    Keep,
 }
 
 /// Resizing and normalisation.
@@ -87,6 +92,8 @@ pub struct Preprocess {
     pub mean: [f32; 3],
     /// Standard deviation of the same; values become `(x / 255 − mean) / std`.
     pub std: [f32; 3],
+    /// Whether the planes, mean and deviation are those of blue, green and red.
+    pub bgr: bool,
 }
 
 impl Default for Preprocess {
@@ -98,6 +105,7 @@ impl Default for Preprocess {
             filter: Filter::Bilinear,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
+            bgr: false,
         }
     }
 }
@@ -117,6 +125,9 @@ pub struct Scratch {
     pub(crate) decoded: Picture,
     pub(crate) sized: Picture,
     pub(crate) spare: Picture,
+    /// A mask as a picture, before and after it is cut.
+    pub(crate) whole: Picture,
+    pub(crate) mask: LabelMap,
     resizer: Resizer,
 }
 
@@ -179,10 +190,15 @@ impl Preprocess {
     /// The part of `picture` that ends up in the network's input.
     pub(crate) fn source_box(&self, picture: &Picture) -> SourceBox {
         let (width, height) = (f64::from(picture.width), f64::from(picture.height));
-        let ResizeMode::ShortSideCrop { crop_pct } = self.resize else {
-            return SourceBox { left: 0.0, top: 0.0, width, height };
-        };
         let [h, w] = self.size.map(|s| s as f64);
+        let crop_pct = match self.resize {
+            ResizeMode::ShortSideCrop { crop_pct } => crop_pct,
+            ResizeMode::Squash => return SourceBox { left: 0.0, top: 0.0, width, height },
+            ResizeMode::Keep => {
+                let [left, top] = [width - w, height - h].map(|room| (room / 2.0).floor());
+                return SourceBox { left, top, width: w, height: h };
+            }
+        };
         let [cover_h, cover_w] = [h, w].map(|s| (s / f64::from(crop_pct)).floor());
         // The side that needs the larger factor is met exactly, the other is cut to whole pixels.
         let (scaled_w, scaled_h) = if cover_w * height >= cover_h * width {
@@ -217,8 +233,12 @@ impl Preprocess {
             sized.pixels.copy_from_slice(&picture.pixels);
             return Ok(());
         }
-        // Rounding must not push the box out of the picture by a hair.
         let (full_w, full_h) = (f64::from(picture.width), f64::from(picture.height));
+        let beyond = |start: f64, length: f64, full: f64| start < -HAIR || start + length > full + HAIR;
+        if beyond(part.left, part.width, full_w) || beyond(part.top, part.height, full_h) {
+            return self.resize_beyond(picture, part, scratch, sized);
+        }
+        // Rounding must not push the box out of the picture by a hair.
         let (left, top) = (part.left.clamp(0.0, full_w), part.top.clamp(0.0, full_h));
         let (part_w, part_h) = (fit(left, part.width, full_w), fit(top, part.height, full_h));
         let options =
@@ -231,9 +251,50 @@ impl Preprocess {
         scratch.resizer.resize_typed(&source, &mut target, &options).map_err(|e| fail(e.to_string()))
     }
 
+    /// Resamples a `part` that reaches beyond `picture`; black where there is no picture.
+    fn resize_beyond(
+        &self,
+        picture: &Picture,
+        part: SourceBox,
+        scratch: &mut Scratch,
+        sized: &mut Picture,
+    ) -> Result<()> {
+        // Of a side: what of the picture is in the part, and the pixels of the input that it becomes.
+        let side = |start: f64, length: f64, full: u32, input: usize| {
+            let (from, to) = (start.max(0.0), (start + length).min(f64::from(full)));
+            let place = |at: f64| ((at - start) / length * input as f64).round().clamp(0.0, input as f64) as usize;
+            (from, to - from, place(from)..place(to))
+        };
+        let [height, width] = self.size;
+        let (left, part_w, columns) = side(part.left, part.width, picture.width, width);
+        let (top, part_h, rows) = side(part.top, part.height, picture.height, height);
+        sized.pixels.fill(0);
+        if columns.is_empty() || rows.is_empty() {
+            return Ok(());
+        }
+        let inner = Self { size: [rows.len(), columns.len()], ..*self };
+        let mut there = Picture::default();
+        inner.resize(picture, SourceBox { left, top, width: part_w, height: part_h }, scratch, &mut there)?;
+        let lines = sized.pixels.chunks_exact_mut(3 * width).skip(rows.start);
+        for (line, row) in lines.zip(there.pixels.chunks_exact(3 * columns.len())) {
+            line[3 * columns.start..3 * columns.end].copy_from_slice(row);
+        }
+        Ok(())
+    }
+
     /// `(x / 255 − mean) / std` of a picture of this size, into planes.
     pub(crate) fn normalise(&self, sized: &Picture, out: &mut [f32]) {
-        crate::transforms::normalise(&sized.pixels, &self.mean, &self.std, out);
+        let (mut mean, mut std) = (self.mean, self.std);
+        if self.bgr {
+            mean.reverse();
+            std.reverse();
+        }
+        crate::transforms::normalise(&sized.pixels, &mean, &std, out);
+        if self.bgr {
+            let plane = out.len() / 3;
+            let (red, rest) = out.split_at_mut(plane);
+            red.swap_with_slice(&mut rest[plane..]);
+        }
     }
 }
 

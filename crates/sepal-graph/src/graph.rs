@@ -93,6 +93,12 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Adds a node after all others. Whether it may be there, [`Graph::validate`] says.
+    pub fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+
     /// Checks everything that makes a graph usable: paths are unique, every node reads earlier
     /// nodes only, attributes are in range, shapes infer, tensors and counts are within
     /// [`limits`], inputs and outputs exist.

@@ -62,6 +62,9 @@ pub struct Meta {
     pub task: Task,
     /// Class names in the order of the logits; empty if unknown.
     pub classes: Vec<String>,
+    /// Colours (red, green, blue) in which a segmenter's classes are shown; empty if none were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub colors: Vec<[u8; 3]>,
     /// How a picture becomes an input; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
@@ -73,7 +76,7 @@ impl Meta {
     /// Checks the metadata, alone and against the graph.
     ///
     /// # Errors
-    /// Another number of class names than of logits, a segmenter whose output is no map, or impossible
+    /// Another number of class names or colours than of logits, a segmenter whose output is no map, or impossible
     /// preprocessing.
     pub fn check(&self, graph: &Graph) -> Result<()> {
         let output = graph.output_shape()?;
@@ -83,6 +86,9 @@ impl Meta {
         let outputs = output.channels();
         if !self.classes.is_empty() && self.classes.len() != outputs {
             return Err(Error::Meta(format!("{} class names for {outputs} outputs", self.classes.len())));
+        }
+        if !self.colors.is_empty() && self.colors.len() != outputs {
+            return Err(Error::Meta(format!("{} colours for {outputs} outputs", self.colors.len())));
         }
         self.preprocessing.as_ref().map_or(Ok(()), Preprocessing::check)
     }
@@ -146,7 +152,7 @@ pub enum Resize {
     },
     /// Resized to the input's size without regard to the aspect ratio.
     Squash,
-    /// Not resized: the picture must have the input's size.
+    /// Not resized: a classifier's picture must have the input's size, a segmenter's may have any.
     Exact,
 }
 
@@ -172,4 +178,6 @@ pub enum ColorOrder {
     /// Red, green, blue.
     #[default]
     Rgb,
+    /// Blue, green, red; mean and deviation are in this order, too.
+    Bgr,
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::metric::{Collector, Metrics};
 use crate::observer::Observer;
 use crate::preprocess;
+use crate::segment;
 
 /// How [`evaluate`] runs. The result does not depend on any of it, but for rounding on `level`.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,8 @@ impl Default for EvalOptions {
     }
 }
 
-/// Measures `model` on every readable picture of `dataset`, prepared as the model's metadata state.
+/// Measures `model` on every readable picture of `dataset`, prepared as the model's metadata state; where pictures have masks,
+/// pixel by pixel at the pictures' own sizes.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if the set has another number of classes than the model has outputs, or the model
@@ -45,6 +47,10 @@ pub fn evaluate(
     options: &EvalOptions,
     observer: &mut dyn Observer,
 ) -> Result<Metrics> {
+    if dataset.mask_classes().is_some() {
+        check_classes(&model.graph, dataset.as_ref())?;
+        return segment::measure(model, dataset, pool, options, observer);
+    }
     let classes = model.graph.output_shape()?.elements();
     check_fit(&model.graph, &model.meta, dataset.as_ref())?;
     let batch_size = options.batch.clamp(1, dataset.len().max(1));
@@ -88,19 +94,20 @@ pub fn evaluate(
 /// Whether pictures and classes of `dataset` fit the network.
 pub(crate) fn check_fit(graph: &Graph, meta: &Meta, dataset: &dyn Dataset) -> Result<()> {
     let output = graph.output_shape()?;
-    let classes = dataset.classes().len();
-    if meta.task == Task::Segment || output.rank() != 1 {
+    let masks = dataset.mask_classes().is_some();
+    if masks && (meta.task != Task::Segment || output.as_chw().is_none()) {
+        return Err(Error::Mismatch(format!(
+            "the network's output is {output}, one score per class, but the data have a class for each pixel; a segmenter such as \
+             espnet has scores for every place of a map"
+        )));
+    }
+    if !masks && (meta.task == Task::Segment || output.rank() != 1) {
         return Err(Error::Mismatch(format!(
             "the network's output is {output}, a score per class for every place of a map, but the data have one class \
              for each picture; a classifier's output is a score per class"
         )));
     }
-    if output.elements() != classes {
-        return Err(Error::Mismatch(format!(
-            "the network has {} outputs, but the data have {classes} classes",
-            output.elements()
-        )));
-    }
+    check_classes(graph, dataset)?;
     let [height, width] = preprocess::of_meta(meta)?.size;
     let input = graph.input_shape()?;
     if input.as_chw() != Some([3, height, width]) {
@@ -109,6 +116,17 @@ pub(crate) fn check_fit(graph: &Graph, meta: &Meta, dataset: &dyn Dataset) -> Re
         )));
     }
     Ok(())
+}
+
+/// Whether there is a score for each class of `dataset`.
+fn check_classes(graph: &Graph, dataset: &dyn Dataset) -> Result<()> {
+    let (outputs, classes) = (graph.output_shape()?.channels(), dataset.classes().len());
+    match outputs == classes {
+        true => Ok(()),
+        false => {
+            Err(Error::Mismatch(format!("the network has {outputs} outputs, but the data have {classes} classes")))
+        }
+    }
 }
 
 /// Threads that decode, where `asked` is 0 as many as compute.

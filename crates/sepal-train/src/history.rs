@@ -24,6 +24,9 @@ pub struct EpochRow {
     pub top5: Option<f64>,
     /// Mean loss on the monitored set.
     pub loss: Option<f64>,
+    /// Mean intersection over union on the monitored set, where pictures have masks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miou: Option<f64>,
     /// Mean over the epoch's batches of the regulariser's term of the loss (which `train_loss` is without), where the
     /// recipe has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ impl EpochRow {
             top1: monitored.map(|m| m.top1),
             top5: monitored.map(|m| m.top5),
             loss: monitored.map(|m| m.loss),
+            miou: monitored.and_then(Metrics::miou),
             lr,
             skipped,
             images_per_second: 0.0,
@@ -76,13 +80,21 @@ pub struct Best {
     pub top1: f64,
     /// Its loss there.
     pub loss: f64,
+    /// Its mean intersection over union there, where pictures have masks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miou: Option<f64>,
 }
 
 impl Best {
-    /// Whether `metrics` are at least as good: among equal accuracies the lower loss, and of equals the
-    /// later.
+    pub(crate) fn new(epoch: usize, metrics: &Metrics) -> Self {
+        Self { epoch, top1: metrics.top1, loss: metrics.loss, miou: metrics.miou() }
+    }
+
+    /// Whether `metrics` are at least as good: the accuracy counts, of pixels the mean intersection over union; among equals
+    /// the lower loss, and then the later.
     pub(crate) fn yields_to(&self, metrics: &Metrics) -> bool {
-        match metrics.top1.total_cmp(&self.top1) {
+        let (now, best) = (metrics.miou().unwrap_or(metrics.top1), self.miou.unwrap_or(self.top1));
+        match now.total_cmp(&best) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Equal => metrics.loss <= self.loss,
             std::cmp::Ordering::Less => false,
@@ -95,7 +107,7 @@ impl EarlyStopping {
     /// where the uninterrupted one would have.
     pub(crate) fn is_over(&self, history: &[EpochRow]) -> bool {
         let figure = |row: &EpochRow| match self.metric {
-            StopMetric::Top1 => row.top1,
+            StopMetric::Top1 => row.miou.or(row.top1),
             StopMetric::Top5 => row.top5,
             StopMetric::Loss => row.loss.map(|loss| -loss),
         };
@@ -116,14 +128,15 @@ pub(crate) fn write_csv(rows: &[EpochRow], w: &mut dyn Write) -> io::Result<()> 
     writeln!(
         w,
         "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho,\
-         train/accuracy_top1,images_per_second,waited"
+         train/accuracy_top1,images_per_second,waited,metrics/miou"
     )?;
     let cell = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
     for row in rows {
         let (top1, top5, loss, ortho) = (cell(row.top1), cell(row.top5), cell(row.loss), cell(row.ortho));
+        let miou = cell(row.miou);
         writeln!(
             w,
-            "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e},{ortho},{:.6},{:.1},{:.4}",
+            "{},{:.3},{:.6},{top1},{top5},{loss},{:.6e},{ortho},{:.6},{:.1},{:.4},{miou}",
             row.epoch, row.seconds, row.train_loss, row.lr, row.train_top1, row.images_per_second, row.waited
         )?;
     }
@@ -144,6 +157,7 @@ mod tests {
             top1: Some(0.75),
             top5: Some(1.0),
             loss: Some(0.5),
+            miou: Some(0.125),
             ortho: Some(0.25),
             lr: 0.1,
             skipped: 0,
@@ -151,20 +165,28 @@ mod tests {
             waited: 0.03125,
         };
         let mut text = Vec::new();
-        let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, ortho: None, ..row };
+        let bare = EpochRow { epoch: 2, top1: None, top5: None, loss: None, miou: None, ortho: None, ..row };
         write_csv(&[row, bare], &mut text).unwrap();
         let expected = "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,train/ortho,\
-                        train/accuracy_top1,images_per_second,waited\n\
-                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1,0.250000,0.500000,1234.6,0.0312\n\
-                        2,2.500,1.250000,,,,1.000000e-1,,0.500000,1234.6,0.0312\n";
+                        train/accuracy_top1,images_per_second,waited,metrics/miou\n\
+                        1,2.500,1.250000,0.750000,1.000000,0.500000,1.000000e-1,0.250000,0.500000,1234.6,0.0312,0.125000\n\
+                        2,2.500,1.250000,,,,1.000000e-1,,0.500000,1234.6,0.0312,\n";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 
     #[test]
     fn the_best_yields_to_more_accuracy_then_less_loss_then_the_later() {
-        let best = Best { epoch: 1, top1: 0.5, loss: 1.0 };
-        let metrics =
-            |top1, loss| Metrics { top1, loss, top5: 1.0, images: 4, skipped: 0, classes: Vec::new(), confusion: None };
+        let best = Best { epoch: 1, top1: 0.5, loss: 1.0, miou: None };
+        let metrics = |top1, loss| Metrics {
+            top1,
+            loss,
+            top5: 1.0,
+            images: 4,
+            pixels: None,
+            skipped: 0,
+            classes: Vec::new(),
+            confusion: None,
+        };
         for (top1, loss, yields) in
             [(0.6, 9.0, true), (0.5, 0.9, true), (0.5, 1.0, true), (0.5, 1.1, false), (0.4, 0.1, false)]
         {

@@ -17,6 +17,7 @@ mod preprocess;
 mod recipe;
 mod run;
 mod schedule;
+mod segment;
 mod selectivity;
 mod state;
 mod trainer;
@@ -32,11 +33,12 @@ pub use observer::{BatchReport, Callbacks, EpochReport, Observer, Start};
 pub use params::{Params, Slot};
 pub use preprocess::loader_form;
 pub use recipe::{
-    EarlyStopping, FieldDiff, Layer, NamedRecipe, Optimizer, Ortho, ParamGroup, Preprocessing, Recipe, Resize,
-    Schedule, StopMetric, find_recipe, named_recipes,
+    ClassWeights, EarlyStopping, FieldDiff, Layer, NamedRecipe, Optimizer, Ortho, ParamGroup, Preprocessing, Recipe,
+    Resize, Schedule, StopMetric, find_recipe, named_recipes,
 };
 pub use run::RunFolder;
 pub use schedule::LearningRate;
+pub use segment::{SegmentOptions, Segmenter, Upsample};
 pub use selectivity::{Comparison, Finding, LayerKind, LayerUnits, Unit, UnitReport, measure_units};
 pub use sepal_kernels::loss::Mixed;
 pub use state::{State, Summary};

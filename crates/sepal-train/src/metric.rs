@@ -10,12 +10,15 @@ const MAX_CONFUSION: usize = 4096;
 pub struct Running {
     /// Sum of the pictures' losses.
     pub loss_sum: f64,
-    /// Pictures whose class had the greatest logit.
+    /// Pictures, or pixels, whose class had the greatest logit.
     pub top1: u64,
-    /// Pictures whose class was among the five greatest.
+    /// Those whose class was among the five greatest.
     pub top5: u64,
     /// Pictures.
     pub images: u64,
+    /// Labels of pixels, where pictures have masks: what `top1` and `top5` are shares of then.
+    #[serde(default)]
+    pub pixels: u64,
     /// Sum over the pictures of their batch's regulariser.
     #[serde(default)]
     pub ortho_sum: f64,
@@ -47,20 +50,24 @@ impl Running {
         self.loss_sum / self.images.max(1) as f64
     }
 
-    /// Share of pictures whose class had the greatest logit, 0 to 1.
+    /// Share of pictures, or pixels, whose class had the greatest logit, 0 to 1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        share(self.top1, self.images)
+        share(self.top1, self.labels())
     }
 
-    /// Share of pictures whose class was among the five greatest, 0 to 1.
+    /// Share of those whose class was among the five greatest, 0 to 1.
     #[must_use]
     pub fn accuracy_top5(&self) -> f64 {
-        share(self.top5, self.images)
+        share(self.top5, self.labels())
+    }
+
+    fn labels(&self) -> u64 {
+        if self.pixels == 0 { self.images } else { self.pixels }
     }
 }
 
-/// How a network does on a set of pictures.
+/// How a network does on a set of pictures. Where pictures have masks, shares and the counts of classes are of pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metrics {
     /// Mean cross-entropy in nats, without label smoothing.
@@ -72,6 +79,8 @@ pub struct Metrics {
     pub top5: f64,
     /// Pictures measured.
     pub images: u64,
+    /// Pixels measured, where pictures have masks.
+    pub pixels: Option<u64>,
     /// Pictures that could not be read.
     pub skipped: u64,
     /// One entry for each class.
@@ -86,6 +95,14 @@ impl Metrics {
     pub fn mean_of_classes(&self, figure: fn(&ClassMetrics) -> f64) -> f64 {
         let present = self.classes.iter().filter(|class| class.images > 0);
         present.clone().map(figure).sum::<f64>() / present.count().max(1) as f64
+    }
+
+    /// Mean intersection over union of the classes that are there or were taken for there, where pictures have masks.
+    #[must_use]
+    pub fn miou(&self) -> Option<f64> {
+        self.pixels?;
+        let there = self.classes.iter().filter_map(ClassMetrics::iou);
+        Some(there.clone().sum::<f64>() / there.count().max(1) as f64)
     }
 
     /// Mean F1 of the classes that have pictures (macro F1).
@@ -117,6 +134,14 @@ impl ClassMetrics {
     #[must_use]
     pub fn precision(&self) -> f64 {
         share(self.correct, self.predicted)
+    }
+
+    /// Intersection over union: the share that was recognised of what is of the class or was taken for it. `None` where nothing
+    /// is.
+    #[must_use]
+    pub fn iou(&self) -> Option<f64> {
+        let union = self.images + self.predicted - self.correct;
+        (union > 0).then(|| share(self.correct, union))
     }
 
     /// Harmonic mean of recall and precision.
@@ -206,6 +231,7 @@ impl Collector {
             top1: self.running.accuracy(),
             top5: self.running.accuracy_top5(),
             images: self.running.images,
+            pixels: None,
             skipped,
             classes: self.classes,
             confusion: self.confusion,
@@ -270,6 +296,10 @@ mod tests {
         assert_eq!(one, ClassMetrics { images: 2, correct: 0, predicted: 0 });
         let (f1, recall) = (metrics.macro_f1(), metrics.mean_of_classes(ClassMetrics::accuracy));
         assert!((f1 - (2.0 / 3.0 + 0.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12 && (recall - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!([zero.iou(), one.iou(), two.iou()], [Some(0.5), Some(0.0), Some(0.5)]);
+        assert_eq!((metrics.miou(), ClassMetrics::default().iou()), (None, None));
+        let of_pixels = Metrics { pixels: Some(4), ..metrics.clone() };
+        assert!((of_pixels.miou().unwrap() - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!((two.accuracy(), two.precision(), zero.f1(), one.f1()), (1.0, 0.5, 2.0 / 3.0, 0.0));
     }
 

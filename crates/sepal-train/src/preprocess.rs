@@ -1,7 +1,7 @@
 //! Preprocessing in its two forms: as a model file states it, and as the loader applies it.
 
 use sepal_data::{Preprocess, ResizeMode, Splits, mean_std};
-use sepal_graph::{ColorOrder, Filter, Preprocessing, Resize};
+use sepal_graph::{ColorOrder, Filter, Preprocessing, Resize, Task};
 
 use crate::error::{Error, Result};
 use crate::recipe::{self, Recipe};
@@ -23,8 +23,8 @@ pub fn loader_form(stated: &Preprocessing) -> Preprocess {
         Filter::Bicubic => sepal_data::Filter::Bicubic,
         Filter::Lanczos3 => sepal_data::Filter::Lanczos,
     };
-    let ColorOrder::Rgb = stated.color_order;
-    Preprocess { size: stated.size, resize, filter, mean: stated.mean, std: stated.std }
+    let bgr = stated.color_order == ColorOrder::Bgr;
+    Preprocess { size: stated.size, resize, filter, mean: stated.mean, std: stated.std, bgr }
 }
 
 /// The preprocessing of a run; mean and deviation are those of the training pictures where the recipe
@@ -41,6 +41,7 @@ pub(crate) fn from_recipe(recipe: &Recipe, data: &Splits) -> Result<Preprocessin
     let resize = match of.resize {
         recipe::Resize::ShortSide => Resize::ShortSide { crop_pct: of.crop_pct },
         recipe::Resize::Squash => Resize::Squash,
+        recipe::Resize::Keep => Resize::Exact,
     };
     let size = [recipe.size; 2];
     Ok(Preprocessing { size, mean, std, resize, filter: of.filter, color_order: ColorOrder::Rgb })
@@ -51,5 +52,8 @@ pub(crate) fn of_meta(meta: &sepal_graph::Meta) -> Result<Preprocess> {
     let stated = meta.preprocessing.as_ref().ok_or_else(|| {
         Error::Mismatch("the model does not state its preprocessing, so pictures cannot be prepared for it".into())
     })?;
-    Ok(loader_form(stated))
+    let form = loader_form(stated);
+    // A segmenter takes what comes.
+    let keeps = meta.task == Task::Segment && stated.resize == Resize::Exact;
+    Ok(if keeps { Preprocess { resize: ResizeMode::Keep, ..form } } else { form })
 }

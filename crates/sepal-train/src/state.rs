@@ -53,6 +53,9 @@ pub(crate) struct Progress {
     pub(crate) best: Option<Best>,
     /// Complete epochs.
     pub(crate) history: Vec<EpochRow>,
+    /// Weights of the classes in the loss, so that masks need not be counted again; empty where all count alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) class_weights: Vec<f32>,
     /// Number of pictures to train, validate and test on.
     pub(crate) pictures: [usize; 3],
 }

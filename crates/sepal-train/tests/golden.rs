@@ -53,7 +53,8 @@ fn gradients_statistics_and_ten_losses_are_pytorchs() {
     let n = case.labels.len();
     let mut engine = Engine::new(&case.graph, &params, n, Arc::new(Serial), EngineOptions::default()).unwrap();
     let mut momentum = vec![0.0; params.values.len()];
-    let batch = Batch { images: &case.images, labels: &case.labels, mixed: None, smoothing: 0.1, seed: 0 };
+    let batch =
+        Batch { images: &case.images, labels: &case.labels, weights: None, mixed: None, smoothing: 0.1, seed: 0 };
     for (step, expected) in numbers(&golden["losses_f64"]).into_iter().enumerate() {
         let output = engine.step(&mut params, &batch).unwrap();
         assert!((output.loss - expected).abs() <= 2e-6 * expected, "step {step}: {} for {expected}", output.loss);
@@ -101,7 +102,14 @@ fn any_number_of_threads_gives_the_same_bits() {
             let pool = Arc::new(ThreadPool::new(threads).unwrap());
             let mut engine =
                 Engine::new(&case.graph, &params, case.labels.len(), pool, EngineOptions::default()).unwrap();
-            let batch = Batch { images: &case.images, labels: &case.labels, mixed: None, smoothing: 0.0, seed: 3 };
+            let batch = Batch {
+                images: &case.images,
+                labels: &case.labels,
+                weights: None,
+                mixed: None,
+                smoothing: 0.0,
+                seed: 3,
+            };
             engine.step(&mut params, &batch).unwrap();
             params.grads.iter().chain(params.buffers.iter()).map(|value| value.to_bits()).collect()
         })

@@ -134,7 +134,7 @@ fn step(golden: &Golden, graph: &Graph, weights: &Weights, seed: usize) -> (Para
     let mut engine = Engine::new(graph, &params, golden.batch, Arc::new(Serial), EngineOptions::default()).unwrap();
     engine.keep_logits();
     let (images, labels) = (golden.images(seed), golden.labels(graph));
-    let batch = Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed: 0 };
+    let batch = Batch { images: &images, labels: &labels, weights: None, mixed: None, smoothing: 0.0, seed: 0 };
     let loss = engine.step(&mut params, &batch).unwrap().loss;
     (params, engine.logits().to_vec(), loss)
 }

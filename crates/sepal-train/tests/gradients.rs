@@ -74,7 +74,7 @@ fn gradients_are_those_of_finite_differences() {
             let mut params = Params::new(&graph, &weights).unwrap();
             let pool = Arc::new(ThreadPool::new(2).unwrap());
             let mut engine = Engine::new(&graph, &params, BATCH, pool, EngineOptions { level }).unwrap();
-            let batch = Batch { images: &input, labels: &labels, mixed: None, smoothing: 0.1, seed: 1 };
+            let batch = Batch { images: &input, labels: &labels, weights: None, mixed: None, smoothing: 0.1, seed: 1 };
             let dropout = graph.nodes.iter().any(|node| matches!(&node.op, Op::Dropout(drop) if drop.p > 0.0));
             let output = engine.step(&mut params, &batch).unwrap();
             if dropout {
@@ -119,7 +119,7 @@ fn two_labels_are_the_weighted_sum_of_their_losses() {
     let mut engine = Engine::new(&graph, &params, BATCH, Arc::new(Serial), EngineOptions::default()).unwrap();
     let shares = vec![0.25; labels.len()];
     let mixed = Mixed { labels: &others, shares: &shares };
-    let batch = Batch { images: &input, labels: &labels, mixed: Some(mixed), smoothing: 0.1, seed: 1 };
+    let batch = Batch { images: &input, labels: &labels, weights: None, mixed: Some(mixed), smoothing: 0.1, seed: 1 };
     let output = engine.step(&mut params, &batch).unwrap();
     let expected = loss(&naive);
     assert!((output.loss - expected).abs() < 1e-4 * expected, "{} for {expected}", output.loss);
@@ -167,7 +167,7 @@ fn frozen_norms_use_and_keep_their_statistics() {
         params.freeze(|path| stays(path, is_norm(path)));
         let before = params.buffers.to_vec();
         let mut engine = Engine::new(&graph, &params, BATCH, Arc::new(Serial), EngineOptions::default()).unwrap();
-        let batch = Batch { images: &input, labels: &labels, mixed: None, smoothing: 0.1, seed: 1 };
+        let batch = Batch { images: &input, labels: &labels, mixed: None, weights: None, smoothing: 0.1, seed: 1 };
         let output = engine.step(&mut params, &batch).unwrap();
         let name = format!("{}, frozen {what}", case.name);
         let expected = loss(&naive);

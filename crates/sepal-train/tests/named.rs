@@ -42,7 +42,7 @@ fn every_one_trains_its_network() {
             let output = graph.output_shape().unwrap();
             let labels = vec![1; output.elements() / classes];
             let images = vec![0.5; 3 * size * size];
-            let batch = Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed: 1 };
+            let batch = Batch { images: &images, labels: &labels, weights: None, mixed: None, smoothing: 0.0, seed: 1 };
             let step = engine.step(&mut params, &batch).unwrap();
             assert!(step.loss.is_finite() && params.grads.iter().any(|&gradient| gradient != 0.0), "{name}");
             continue;

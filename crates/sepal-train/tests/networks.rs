@@ -43,7 +43,7 @@ fn a_step_reaches_every_parameter() {
         let (mut engine, mut params) = engine(spec, &graph);
         let images = Filler::new(2).vec(BATCH * graph.input_shape().unwrap().elements(), -1.0, 1.0);
         let labels = Filler::new(3).labels(BATCH, CLASSES);
-        let batch = Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed: 1 };
+        let batch = Batch { images: &images, labels: &labels, weights: None, mixed: None, smoothing: 0.0, seed: 1 };
         let output = engine.step(&mut params, &batch).unwrap();
         assert!(output.loss.is_finite(), "{spec}: {}", output.loss);
         for slot in &params.slots {

@@ -4,7 +4,7 @@ use sepal_graph::{Builder, Graph, NodeId, Shape, Task};
 
 use crate::error::nearest;
 use crate::networks::{
-    densenet, efficientnet_lite, espnet, inception_v3, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4,
+    deeplab, densenet, efficientnet_lite, espnet, inception_v3, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4,
     pydmobilenet, resdsc, resnet, resnet_cifar, wrn, xception, xception_aligned,
 };
 use crate::{Error, OptionRow, Options, Result, Spec};
@@ -27,6 +27,7 @@ const FAMILIES: &[&[NetworkRow]] = &[
     &[resdsc::ROW],
     &[pydmobilenet::ROW],
     espnet::ROWS,
+    &[deeplab::ROW],
 ];
 
 static NETWORKS: [NetworkRow; count(FAMILIES)] = flatten(FAMILIES);

@@ -111,7 +111,7 @@ fn square(conv: &Conv2d) -> Option<(usize, usize)> {
 fn standard(graph: &Graph, id: NodeId) -> Option<Found> {
     let Node { op: Op::Conv2d(conv), inputs, .. } = graph.node(id)? else { return None };
     let (kernel, stride) = square(conv)?;
-    let place = Place { out_channels: conv.out_channels, kernel, stride };
+    let place = Place { out_channels: conv.out_channels, kernel, stride, dilation: 1 };
     (conv.groups == 1 && kernel > 1).then(|| Found { place, input: inputs[0], nodes: vec![id] })
 }
 
@@ -136,7 +136,7 @@ fn separable(graph: &Graph, id: NodeId, reads: &[usize]) -> Option<Found> {
             Op::Conv2d(depthwise) if depthwise.groups == depthwise.out_channels && depthwise.groups > 1 => {
                 let (kernel, stride) = square(depthwise)?;
                 nodes.reverse();
-                let place = Place { out_channels: pointwise.out_channels, kernel, stride };
+                let place = Place { out_channels: pointwise.out_channels, kernel, stride, dilation: 1 };
                 return Some(Found { place, input, nodes });
             }
             _ => return None,

@@ -59,7 +59,7 @@ fn sizes(network: &str) -> [[usize; 2]; 2] {
 /// The output's shape.
 fn output(network: &str, [h, w]: [usize; 2], classes: usize) -> Vec<usize> {
     match network {
-        "espnet" => vec![classes, h, w],
+        "espnet" | "deeplab" => vec![classes, h, w],
         "espnet_c" => vec![classes, h.div_ceil(8), w.div_ceil(8)],
         _ => vec![classes],
     }
@@ -89,8 +89,8 @@ fn every_option_builds_at_default_and_odd_sizes() {
                 let cost = graph.cost().unwrap();
                 assert!(cost.params > 0 && cost.macs > 0);
                 // Another size changes no parameter but the classifier's. The smallest size tells nothing about
-                // resizing: padding kept from a larger one may not do. ESPNet meets its maps again at their own size.
-                if size != [1, 1] && network.name != "espnet" {
+                // resizing: padding kept from a larger one may not do. Decoders meet maps again at their own size.
+                if size != [1, 1] && !matches!(network.name, "espnet" | "deeplab") {
                     let resized = default.with_input_shape(graph.shapes().unwrap()[0].clone());
                     assert_eq!(resized.unwrap().params(), default.params());
                 }

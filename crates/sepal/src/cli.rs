@@ -45,6 +45,7 @@ enum Command {
     Bench(cmd::bench::Args),
     Data(cmd::data::Args),
     Domains(Box<cmd::domains::Args>),
+    Study(cmd::study::Args),
     Completions(cmd::completions::Args),
 }
 
@@ -73,6 +74,7 @@ impl Cli {
             Command::Bench(args) => cmd::bench::run(&args, out),
             Command::Data(args) => cmd::data::run(&args, out),
             Command::Domains(args) => cmd::domains::run(&args, out),
+            Command::Study(args) => cmd::study::run(&args, out),
             Command::Completions(args) => cmd::completions::run(&args, out),
         }
     }

@@ -13,6 +13,7 @@
 //! | [`train`] | fitting a model |
 //! | [`kernels`] | the arithmetic, on plain slices |
 //! | [`report`] | tables and plots |
+//! | [`study`] | claims of the papers, looked at |
 //!
 //! A model file, compiled and run:
 //!
@@ -104,6 +105,8 @@ mod domains;
 
 use std::path::Path;
 use std::sync::Arc;
+
+pub mod study;
 
 pub use domains::{DomainPlans, DomainsError};
 pub use sepal_data as data;

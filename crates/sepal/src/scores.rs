@@ -1,5 +1,6 @@
 //! How a classifier does, class by class: rows, tables of numbers, a picture.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sepal_formats::atomic;
@@ -18,6 +19,9 @@ pub(crate) struct ClassScore {
     precision: f64,
     recall: f64,
     f1: f64,
+    /// Intersection over union, of pixels; absent where the class neither is there nor was taken for there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iou: Option<f64>,
 }
 
 /// Means over the classes that have pictures, each counting alike.
@@ -31,6 +35,12 @@ pub(crate) struct Macro {
 /// The scores of all classes.
 #[derive(Serialize)]
 pub(crate) struct Scores {
+    /// Mean intersection over union, where pictures have masks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) miou: Option<f64>,
+    /// The same of each class by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iou: Option<BTreeMap<String, Option<f64>>>,
     #[serde(rename = "macro")]
     pub(crate) mean: Macro,
     pub(crate) classes: Vec<ClassScore>,
@@ -48,30 +58,41 @@ impl Scores {
             precision: class.precision(),
             recall: class.accuracy(),
             f1: class.f1(),
+            iou: metrics.pixels.and_then(|_| class.iou()),
         };
+        let classes: Vec<ClassScore> = names.iter().zip(&metrics.classes).map(class).collect();
         let confusion = metrics.confusion.as_ref();
         Self {
+            miou: metrics.miou(),
+            iou: metrics.pixels.map(|_| classes.iter().map(|class| (class.name.clone(), class.iou)).collect()),
             mean: Macro {
                 precision: metrics.mean_of_classes(ClassMetrics::precision),
                 recall: metrics.mean_of_classes(ClassMetrics::accuracy),
                 f1: metrics.macro_f1(),
             },
-            classes: names.iter().zip(&metrics.classes).map(class).collect(),
+            classes,
             confusion: confusion.map(|c| c.counts().chunks(c.classes().max(1)).map(<[u64]>::to_vec).collect()),
         }
     }
 
     /// A line for each class, and one for their means.
     pub(crate) fn table(&self) -> Table {
-        let mut table = Table::new().left("class").right("images").right("precision").right("recall").right("F1");
+        let masks = self.miou.is_some();
+        let mut table = Table::new().left("class").right(if masks { "pixels" } else { "images" });
+        table = table.right("precision").right("recall").right("F1");
+        if masks {
+            table = table.right("IoU");
+        }
+        let iou = |iou: Option<f64>| masks.then(|| iou.map_or("–".to_owned(), |iou| format!("{iou:.4}")));
         let shares = |shares: [f64; 3]| shares.map(|share| format!("{share:.4}"));
         for class in &self.classes {
             let cells = shares([class.precision, class.recall, class.f1]);
-            table.row([class.name.clone(), grouped(class.images)].into_iter().chain(cells));
+            table.row([class.name.clone(), grouped(class.images)].into_iter().chain(cells).chain(iou(class.iou)));
         }
         let images = grouped(self.classes.iter().map(|class| class.images).sum());
         let Macro { precision, recall, f1 } = self.mean;
-        table.rule().row(["mean of classes".to_owned(), images].into_iter().chain(shares([precision, recall, f1])));
+        let means = shares([precision, recall, f1]).into_iter().chain(iou(self.miou));
+        table.rule().row(["mean of classes".to_owned(), images].into_iter().chain(means));
         table
     }
 
@@ -87,10 +108,12 @@ impl Scores {
             }
             atomic::write(folder.join("confusion.csv"), |w| w.write_all(text.as_bytes()))?;
         }
-        let mut text = "class,images,correct,precision,recall,f1\n".to_owned();
+        // Of data with masks the counts are of pixels.
+        let mut text = "class,images,correct,precision,recall,f1,iou\n".to_owned();
         for class in &self.classes {
-            let ClassScore { name, images, correct, precision, recall, f1, .. } = class;
-            text += &format!("{},{images},{correct},{precision:.6},{recall:.6},{f1:.6}\n", cell(name));
+            let ClassScore { name, images, correct, precision, recall, f1, iou, .. } = class;
+            let iou = iou.map_or(String::new(), |iou| format!("{iou:.6}"));
+            text += &format!("{},{images},{correct},{precision:.6},{recall:.6},{f1:.6},{iou}\n", cell(name));
         }
         atomic::write(folder.join("classes.csv"), |w| w.write_all(text.as_bytes()))
     }
@@ -122,6 +145,7 @@ mod tests {
             top1: 0.75,
             top5: 1.0,
             images: 4,
+            pixels: None,
             skipped: 0,
             classes: vec![class(2, 1, 1), class(2, 2, 3), class(0, 0, 0)],
             confusion: None,
@@ -133,7 +157,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         scores.write(dir.path()).unwrap();
         let text = std::fs::read_to_string(dir.path().join("classes.csv")).unwrap();
-        assert_eq!(text.lines().nth(2), Some("\"b,c\",2,2,0.666667,1.000000,0.800000"));
+        assert_eq!(text.lines().nth(2), Some("\"b,c\",2,2,0.666667,1.000000,0.800000,"));
         assert!(!dir.path().join("confusion.csv").exists());
     }
 }

@@ -13,9 +13,9 @@ pub(crate) const SPLIT: &str = "image folder";
 /// The kind of `DATA/CLASS/x.jpg`.
 pub(crate) const FLAT: &str = "flat image folder";
 
-const TRAIN: &[&str] = &["train"];
-const VAL: &[&str] = &["val", "valid", "validation"];
-const TEST: &[&str] = &["test"];
+pub(super) const TRAIN: &[&str] = &["train"];
+pub(super) const VAL: &[&str] = &["val", "valid", "validation"];
+pub(super) const TEST: &[&str] = &["test"];
 
 /// Pictures in files.
 pub(super) struct Folder {
@@ -189,13 +189,13 @@ fn scan(
 }
 
 /// The visible entries of a folder, sorted by name.
-struct Listing {
-    folders: Vec<PathBuf>,
-    files: Vec<PathBuf>,
+pub(super) struct Listing {
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Listing {
-    fn folder_called(&self, names: &[&str]) -> Option<&Path> {
+    pub(super) fn folder_called(&self, names: &[&str]) -> Option<&Path> {
         names
             .iter()
             .find_map(|name| self.folders.iter().find(|f| f.file_name().is_some_and(|n| n == *name)))
@@ -203,7 +203,7 @@ impl Listing {
     }
 }
 
-fn list(folder: &Path) -> Result<Listing> {
+pub(super) fn list(folder: &Path) -> Result<Listing> {
     let fail = |e| DataError::io(folder, e);
     let mut listing = Listing { folders: Vec::new(), files: Vec::new() };
     for entry in std::fs::read_dir(folder).map_err(fail)? {
@@ -224,7 +224,7 @@ fn list(folder: &Path) -> Result<Listing> {
 }
 
 /// The pictures in a folder and in those below it, and how many other files there are.
-fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
+pub(super) fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let (mut found, mut others) = (Vec::new(), 0);
     let mut seen = HashSet::new();
     let mut waiting = vec![folder.to_path_buf()];
@@ -245,6 +245,6 @@ fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     Ok((found, others))
 }
 
-fn name_of(path: &Path) -> String {
+pub(super) fn name_of(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }

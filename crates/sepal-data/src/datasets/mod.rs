@@ -11,6 +11,7 @@ mod cifar;
 pub(crate) mod decathlon;
 pub(crate) mod folder;
 mod idx;
+pub(crate) mod masks;
 mod packed;
 mod sample;
 
@@ -22,7 +23,7 @@ type Open = fn(&Path, &OpenOptions) -> Result<Option<Splits>>;
 
 /// The kinds in the order in which they are tried. The Decathlon's data sets come before those that they
 /// resemble, image folders last: any folder of folders may be one.
-pub(crate) const KINDS: &[Open] = &[decathlon::open, idx::open, cifar::open, folder::open];
+pub(crate) const KINDS: &[Open] = &[decathlon::open, idx::open, cifar::open, masks::open, folder::open];
 
 /// Data sets that are held in memory whole may have this many bytes, and class maps far fewer.
 const MAX_IN_MEMORY: u64 = 8 << 30;

@@ -7,6 +7,8 @@ use super::plan::Plan;
 use super::{Batch, LoaderOptions, Skipped};
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
+use crate::masks::{LabelMap, decode_pair};
+use crate::picture::Picture;
 use crate::preprocess::Scratch;
 use crate::transforms::Pipeline;
 
@@ -58,6 +60,8 @@ impl Maker {
         let first = range.start;
         let places = self.order.get(range).unwrap_or_default();
         let each = self.pipeline.preprocess().output_len();
+        // Labels a picture.
+        let labels = if self.dataset.mask_classes().is_some() { each / 3 } else { 1 };
         batch.labels.clear();
         batch.others.clear();
         batch.shares.clear();
@@ -65,28 +69,23 @@ impl Maker {
         batch.skipped.clear();
         // Old numbers may stay: every picture that counts overwrites its part.
         batch.images.resize(places.len() * each, 0.0);
-        let mut picture = std::mem::take(&mut scratch.decoded);
+        batch.labels.resize(places.len() * labels, 0);
+        let (mut picture, mut mask) = (std::mem::take(&mut scratch.decoded), std::mem::take(&mut scratch.mask));
         for (at, &index) in (first..).zip(places) {
             // A picture that comes again is augmented in another way.
             let turn = self.turns.get(at).map_or(0, |&turn| u64::from(turn));
-            let at = batch.labels.len() * each;
-            let out = &mut batch.images[at..at + each];
+            let at = batch.indices.len();
+            let (out, target) = (&mut batch.images[at * each..][..each], &mut batch.labels[at * labels..][..labels]);
             let source = (self.options.seed, self.options.epoch, turn << 32 | u64::from(index));
-            let done = self
-                .dataset
-                .decode_into(index as usize, &mut picture)
-                .and_then(|()| self.pipeline.apply(&picture, source, scratch, out));
-            match done {
-                Ok(()) => {
-                    batch.labels.push(self.dataset.label(index as usize));
-                    batch.indices.push(index);
-                }
+            match self.fill_one(index as usize, source, scratch, (&mut picture, &mut mask), out, target) {
+                Ok(()) => batch.indices.push(index),
                 Err(error) if self.options.strict => return Err(error),
                 Err(error) => batch.skipped.push(Skipped::new(self.dataset.as_ref(), index as usize, &error)),
             }
         }
-        scratch.decoded = picture;
-        batch.images.truncate(batch.labels.len() * each);
+        (scratch.decoded, scratch.mask) = (picture, mask);
+        batch.images.truncate(batch.indices.len() * each);
+        batch.labels.truncate(batch.indices.len() * labels);
         if let Some(mix) = self.pipeline.mix() {
             let source = (self.options.seed, self.options.epoch, number as u64);
             let share = mix.apply(source, &mut batch.images, self.pipeline.preprocess().size);
@@ -96,6 +95,26 @@ impl Maker {
             }
         }
         Ok(())
+    }
+
+    /// Writes one picture and its label, or labels.
+    fn fill_one(
+        &self,
+        index: usize,
+        source: (u64, u64, u64),
+        scratch: &mut Scratch,
+        (picture, mask): (&mut Picture, &mut LabelMap),
+        out: &mut [f32],
+        target: &mut [u32],
+    ) -> Result<()> {
+        if self.dataset.mask_classes().is_none() {
+            self.dataset.decode_into(index, picture)?;
+            target.fill(self.dataset.label(index));
+        } else {
+            decode_pair(self.dataset.as_ref(), index, picture, mask)?;
+            self.pipeline.apply_mask(mask, source, scratch, target)?;
+        }
+        self.pipeline.apply(picture, source, scratch, out)
     }
 }
 

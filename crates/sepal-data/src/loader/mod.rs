@@ -29,7 +29,8 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    pub(crate) fn new(dataset: &dyn Dataset, index: usize, error: &DataError) -> Self {
+    /// Picture `index` of `dataset`, which `error` kept from being read.
+    pub fn new(dataset: &dyn Dataset, index: usize, error: &DataError) -> Self {
         let index_u32 = u32::try_from(index).unwrap_or(u32::MAX);
         Self { index: index_u32, path: dataset.describe(index), cause: error.cause() }
     }
@@ -41,7 +42,7 @@ impl Skipped {
 pub struct Batch {
     /// N, C, H, W: normalised, three planes a picture.
     pub images: Vec<f32>,
-    /// A class index a picture.
+    /// A class index a picture; of data with masks one a pixel, N, H, W, [`IGNORED`](crate::IGNORED) where there is no class.
     pub labels: Vec<u32>,
     /// The class of the picture that each one was mixed with; empty where none was.
     pub others: Vec<u32>,
@@ -56,12 +57,12 @@ pub struct Batch {
 impl Batch {
     /// The number of pictures, N.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.indices.len()
     }
 
     /// Whether no picture is left.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.indices.is_empty()
     }
 }
 
@@ -131,6 +132,10 @@ impl Loader {
         }
         if let Some(&index) = order.iter().find(|&&i| i as usize >= dataset.len()) {
             return Err(bad("order", index as usize, "indices below the number of pictures"));
+        }
+        if dataset.mask_classes().is_some() && pipeline.mix().is_some() {
+            let expected = "none: pictures with masks are not mixed";
+            return Err(DataError::Option { name: "mix", value: "on".into(), expected });
         }
         let next = options.start_batch;
         let count = options.workers;

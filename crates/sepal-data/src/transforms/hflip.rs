@@ -19,6 +19,10 @@ impl Transform for HorizontalFlip {
             mirror(picture);
         }
     }
+
+    fn follow(&self, mask: &mut Picture, spare: &mut Picture, random: &mut Stream) {
+        self.apply(mask, spare, random);
+    }
 }
 
 fn mirror(picture: &mut Picture) {

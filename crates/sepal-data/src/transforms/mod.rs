@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
+use crate::masks::{LabelMap, label_of};
 use crate::picture::Picture;
-use crate::preprocess::{Preprocess, Scratch};
+use crate::preprocess::{Filter, Preprocess, Scratch, SourceBox};
 use crate::random::Stream;
 
 mod affine;
@@ -19,6 +20,7 @@ mod policy;
 mod random_crop;
 mod random_erasing;
 mod random_resized_crop;
+mod scale_crop;
 
 pub use color_jitter::ColorJitter;
 pub use mix::Mix;
@@ -26,6 +28,7 @@ pub(crate) use normalise::normalise;
 pub use policy::Policy;
 pub use random_erasing::{ErasingFill, RandomErasing};
 pub use random_resized_crop::RandomResizedCrop;
+pub use scale_crop::ScaleCrop;
 
 const MAX_PADDING: usize = 1024;
 
@@ -37,6 +40,12 @@ pub trait Transform: Send + Sync {
     /// Changes `picture`. `spare` is a buffer whose contents do not matter, before or after; every
     /// random decision is drawn from `random`.
     fn apply(&self, picture: &mut Picture, spare: &mut Picture, random: &mut Stream);
+
+    /// Moves the pixels of a mask as [`apply`](Self::apply) moved those of its picture, given the same `random`; black where
+    /// nothing of it comes to lie. Changes of colour leave masks as they are.
+    fn follow(&self, mask: &mut Picture, spare: &mut Picture, random: &mut Stream) {
+        let _ = (mask, spare, random);
+    }
 }
 
 /// The augmentations that are on; the default is none.
@@ -45,6 +54,8 @@ pub trait Transform: Send + Sync {
 pub struct Augment {
     /// Cut out a random part instead of the middle.
     pub random_resized_crop: Option<RandomResizedCrop>,
+    /// Cut out a part at a random scale instead, which may reach beyond the picture.
+    pub scale_crop: Option<ScaleCrop>,
     /// Pad by so many black pixels on every side of the resized picture and crop at random.
     pub crop_padding: Option<usize>,
     /// Probability of mirroring left to right.
@@ -94,6 +105,7 @@ impl Augment {
 pub struct Pipeline {
     preprocess: Preprocess,
     crop: Option<RandomResizedCrop>,
+    scale_crop: Option<ScaleCrop>,
     transforms: Vec<Box<dyn Transform>>,
     erasing: Option<RandomErasing>,
     mix: Option<Mix>,
@@ -117,6 +129,13 @@ impl Pipeline {
         if let Some(crop) = &augment.random_resized_crop {
             crop.validate()?;
         }
+        if let Some(crop) = &augment.scale_crop {
+            crop.validate()?;
+            if augment.random_resized_crop.is_some() {
+                let expected = "no random_resized_crop beside it";
+                return Err(DataError::Option { name: "scale_crop", value: format!("{:?}", crop.scale), expected });
+            }
+        }
         if let Some(erasing) = &augment.random_erasing {
             erasing.validate()?;
         }
@@ -126,6 +145,7 @@ impl Pipeline {
         Ok(Self {
             preprocess,
             crop: augment.random_resized_crop,
+            scale_crop: augment.scale_crop,
             transforms: augment.list()?,
             erasing: augment.random_erasing,
             mix: augment.mix,
@@ -160,13 +180,11 @@ impl Pipeline {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<()> {
-        if self.crop.is_none() && self.transforms.is_empty() && self.erasing.is_none() {
+        let varied = self.crop.is_some() || self.scale_crop.is_some() || self.erasing.is_some();
+        if !varied && self.transforms.is_empty() {
             return self.preprocess.apply(picture, scratch, out);
         }
-        let part = match &self.crop {
-            Some(crop) => crop.draw(picture, &mut Stream::new(seed, epoch, index, "random_resized_crop")),
-            None => self.preprocess.source_box(picture),
-        };
+        let part = self.part(picture, (seed, epoch, index));
         let mut sized = std::mem::take(&mut scratch.sized);
         let mut spare = std::mem::take(&mut scratch.spare);
         let done = self.preprocess.resize(picture, part, scratch, &mut sized);
@@ -183,6 +201,53 @@ impl Pipeline {
         }
         (scratch.sized, scratch.spare) = (sized, spare);
         done
+    }
+
+    /// Writes a mask into `labels`, one for each pixel of the input, cut and moved as [`apply`](Self::apply) cuts and moves
+    /// its picture: each pixel has the label of the nearest one.
+    ///
+    /// # Errors
+    /// [`DataError::Option`] if there are not as many labels as pixels, [`DataError::Picture`] if the mask's sizes do not
+    /// agree with its pixels.
+    pub fn apply_mask(
+        &self,
+        mask: &LabelMap,
+        (seed, epoch, index): (u64, u64, u64),
+        scratch: &mut Scratch,
+        labels: &mut [u32],
+    ) -> Result<()> {
+        let [height, width] = self.preprocess.size;
+        if labels.len() != height * width {
+            let expected = "height × width labels";
+            return Err(DataError::Option { name: "labels", value: format!("{} labels", labels.len()), expected });
+        }
+        let (mut whole, mut sized) = (std::mem::take(&mut scratch.whole), std::mem::take(&mut scratch.sized));
+        let mut spare = std::mem::take(&mut scratch.spare);
+        mask.to_picture(&mut whole);
+        let part = self.part(&whole, (seed, epoch, index));
+        let nearest = Preprocess { filter: Filter::Nearest, ..self.preprocess };
+        let done = nearest.resize(&whole, part, scratch, &mut sized);
+        if done.is_ok() {
+            for transform in &self.transforms {
+                transform.follow(&mut sized, &mut spare, &mut Stream::new(seed, epoch, index, transform.name()));
+            }
+            for (label, pixel) in labels.iter_mut().zip(sized.pixels.chunks_exact(3)) {
+                *label = label_of(pixel);
+            }
+        }
+        (scratch.whole, scratch.sized, scratch.spare) = (whole, sized, spare);
+        done
+    }
+
+    /// The part of a picture, or of its mask, that becomes the input.
+    fn part(&self, picture: &Picture, (seed, epoch, index): (u64, u64, u64)) -> SourceBox {
+        match (&self.crop, &self.scale_crop) {
+            (Some(crop), _) => crop.draw(picture, &mut Stream::new(seed, epoch, index, "random_resized_crop")),
+            (None, Some(crop)) => {
+                crop.draw(picture, self.preprocess.size, &mut Stream::new(seed, epoch, index, ScaleCrop::NAME))
+            }
+            (None, None) => self.preprocess.source_box(picture),
+        }
     }
 }
 

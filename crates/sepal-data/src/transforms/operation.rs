@@ -71,6 +71,15 @@ impl Operation {
         }
     }
 
+    /// Whether it moves pixels, so that a mask has to follow.
+    pub(super) fn moves(self) -> bool {
+        match self {
+            Self::ShearX | Self::ShearY | Self::TranslateX | Self::TranslateY | Self::Rotate => true,
+            Self::Brightness | Self::Color | Self::Contrast | Self::Sharpness => false,
+            Self::Identity | Self::Posterize | Self::Solarize | Self::AutoContrast | Self::Equalize => false,
+        }
+    }
+
     /// Whether the strength's sign is drawn.
     pub(super) fn is_signed(self) -> bool {
         match self {

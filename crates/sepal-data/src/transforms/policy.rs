@@ -84,6 +84,23 @@ impl Transform for Policy {
     }
 
     fn apply(&self, picture: &mut Picture, spare: &mut Picture, random: &mut Stream) {
+        self.carry_out(|_| true, picture, spare, random);
+    }
+
+    fn follow(&self, mask: &mut Picture, spare: &mut Picture, random: &mut Stream) {
+        self.carry_out(Operation::moves, mask, spare, random);
+    }
+}
+
+impl Policy {
+    /// Draws operations and applies those that `counts`.
+    fn carry_out(
+        &self,
+        counts: fn(Operation) -> bool,
+        picture: &mut Picture,
+        spare: &mut Picture,
+        random: &mut Stream,
+    ) {
         let (count, level) = match *self {
             Self::Trivial {} => (1, None),
             Self::Rand { operations, magnitude } => (operations, Some(magnitude)),
@@ -93,7 +110,9 @@ impl Transform for Policy {
             let level = level.unwrap_or_else(|| random.below(LEVELS + 1));
             let strength = self.strength(operation, level, [picture.width, picture.height]);
             let sign = if operation.is_signed() && random.chance(0.5) { -1.0 } else { 1.0 };
-            operation.apply(sign * strength, picture, spare);
+            if counts(operation) {
+                operation.apply(sign * strength, picture, spare);
+            }
         }
     }
 }

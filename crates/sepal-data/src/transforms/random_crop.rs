@@ -21,6 +21,10 @@ impl Transform for RandomCrop {
         shift(picture, spare, down, right);
         std::mem::swap(picture, spare);
     }
+
+    fn follow(&self, mask: &mut Picture, spare: &mut Picture, random: &mut Stream) {
+        self.apply(mask, spare, random);
+    }
 }
 
 /// `moved` becomes the window of `picture` that starts `down` rows and `right` columns from its corner;

@@ -60,6 +60,7 @@ fn view() -> Preprocess {
 fn augment() -> Augment {
     Augment {
         hflip: 0.5,
+        scale_crop: None,
         crop_padding: Some(2),
         random_resized_crop: Some(RandomResizedCrop { scale: [0.3, 1.0], ..RandomResizedCrop::default() }),
         policy: Some(Policy::Rand { operations: 2, magnitude: 9 }),

@@ -6,5 +6,6 @@ mod decathlon;
 mod folder;
 mod idx;
 mod loader;
+mod masks;
 mod pictures;
 mod preprocess;

@@ -9,7 +9,7 @@ fn picture(width: u32, height: u32) -> Picture {
 
 /// Values back on the scale of bytes: mean 0, deviation 1/255.
 fn bytes(size: [usize; 2], resize: ResizeMode) -> Preprocess {
-    Preprocess { size, resize, filter: Filter::Bilinear, mean: [0.0; 3], std: [1.0 / 255.0; 3] }
+    Preprocess { size, resize, filter: Filter::Bilinear, mean: [0.0; 3], std: [1.0 / 255.0; 3], bgr: false }
 }
 
 fn apply(view: &Preprocess, picture: &Picture) -> Vec<f32> {

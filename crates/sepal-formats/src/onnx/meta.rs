@@ -1,7 +1,7 @@
 //! Class names, preprocessing and provenance as the file's metadata.
 //!
 //! Keys are those that other exporters use: `names` (`{0: "cat", 1: "dog"}`, which Python and YAML read alike), `task`,
-//! `imgsz`, `mean`, `std`, `interpolation`, `crop_pct`, `color_order`; `resize` tells how a picture is brought to size.
+//! `imgsz`, `mean`, `std`, `interpolation`, `crop_pct`, `color_order`, `palette` (the colours of a segmenter's classes); `resize` tells how a picture is brought to size.
 //! Every other key is a line of provenance, such as `author`, `date`, `version` or `license`.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ const FILTER: &str = "interpolation";
 const CROP: &str = "crop_pct";
 const RESIZE: &str = "resize";
 const COLORS: &str = "color_order";
-const KEYS: [&str; 9] = [NAMES, TASK, SIZE, MEAN, STD, FILTER, CROP, RESIZE, COLORS];
+const PALETTE: &str = "palette";
+const KEYS: [&str; 10] = [NAMES, TASK, SIZE, MEAN, STD, FILTER, CROP, RESIZE, COLORS, PALETTE];
 /// Before a line of provenance whose key is one of those above.
 const PROVENANCE: &str = "provenance.";
 
@@ -35,6 +36,9 @@ pub(super) fn write(meta: &Meta) -> Vec<StringStringEntryProto> {
         let list: Vec<String> =
             meta.classes.iter().enumerate().map(|(i, name)| format!("{i}: {}", quote(name))).collect();
         entries.insert(NAMES.to_owned(), format!("{{{}}}", list.join(", ")));
+    }
+    if !meta.colors.is_empty() {
+        entries.insert(PALETTE.to_owned(), format!("{:?}", meta.colors));
     }
     if let Some(pre) = &meta.preprocessing {
         entries.insert(SIZE.to_owned(), format!("{:?}", pre.size));
@@ -70,6 +74,7 @@ pub(super) fn read(entries: &[StringStringEntryProto], graph: &Graph) -> Meta {
     let mut meta = Meta {
         task: map.get(TASK).and_then(|text| parse_word::<Task>(text)).unwrap_or_default(),
         classes: map.get(NAMES).and_then(|text| literal::names(text)).unwrap_or_default(),
+        colors: map.get(PALETTE).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
         preprocessing: preprocessing(&map),
         provenance: BTreeMap::new(),
     };
@@ -83,6 +88,7 @@ pub(super) fn read(entries: &[StringStringEntryProto], graph: &Graph) -> Meta {
     if meta.check(graph).is_err() {
         // Names of something else than the output's channels, as detectors have them.
         meta.classes.clear();
+        meta.colors.clear();
     }
     if meta.check(graph).is_err() {
         meta.preprocessing = None;

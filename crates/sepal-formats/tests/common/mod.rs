@@ -22,6 +22,7 @@ pub(crate) fn model() -> Model {
     let meta = Meta {
         task: Task::Classify,
         classes: vec!["cat".into(), "dog \"×\"\n".into(), "鸟".into()],
+        colors: vec![[1, 2, 3], [0, 255, 0], [9, 8, 7]],
         preprocessing: Some(Preprocessing {
             size: [8, 8],
             mean: [0.1, 0.485, 1.0 / 3.0],

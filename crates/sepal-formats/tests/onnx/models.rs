@@ -25,6 +25,7 @@ fn finish(b: Builder, outputs: NodeId, classes: usize) -> Result<Model> {
     let meta = Meta {
         task: Task::Classify,
         classes: (0..classes).map(|i| format!("class \"{i}'\n鸟")).collect(),
+        colors: (0..classes).map(|i| [i as u8, 0, 255]).collect(),
         preprocessing: Some(Preprocessing {
             size: [8, 8],
             mean: [0.1, 0.485, 1.0 / 3.0],

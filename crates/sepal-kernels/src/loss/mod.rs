@@ -1,15 +1,22 @@
 //! Softmax over channels, and its cross-entropy with the labels.
 
+use std::ops::Range;
+
 use crate::exec::{Exec, Shared, per_worker};
 use crate::isa::{Isa, Kernel, Vector, exp};
 use crate::layout::{Dims, LANES};
 use crate::source::Source;
 
+/// The label of rows that take no part: no loss, no gradient, no count.
+pub const IGNORED: u32 = u32::MAX;
+
 /// What a batch's logits should say: a class per row, or two.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
-    /// The class of each row.
+    /// The class of each row, or [`IGNORED`].
     pub labels: &'a [u32],
+    /// A weight for each class, with which rows of that label count; none where all count alike.
+    pub weights: Option<&'a [f32]>,
     /// The second class of each row, where rows are mixed of two.
     pub mixed: Option<Mixed<'a>>,
     /// Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al. 2015, section 7).
@@ -28,8 +35,11 @@ pub struct Mixed<'a> {
 /// What a batch's logits are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
-    /// Mean cross-entropy; not a number where a logit is not finite.
+    /// Mean cross-entropy, weighted where classes have weights; 0 where every row is ignored, not a number where a logit is not
+    /// finite.
     pub mean: f64,
+    /// Rows that are not ignored.
+    pub counted: usize,
     /// Rows whose label has the greatest logit; of two labels the one with the greater share counts, of equal shares the
     /// first. Of equal logits the lower class counts as greater.
     pub top1: usize,
@@ -37,11 +47,20 @@ pub struct Loss {
     pub top5: usize,
 }
 
-/// Floats a row leaves behind: its loss in two parts, and the rank of its label.
-const RESULT: usize = 3;
+/// Floats a group of rows leaves behind: its loss in two parts, and the hits among one and among five.
+const RESULT: usize = 4;
+/// Rows of a group where there are many.
+const GROUP: usize = 64;
+/// Groups that there are before they have more rows than one.
+const GROUPS: usize = 256;
+
+/// Rows that are computed one after the other: as many as leave work for any number of threads.
+fn group_rows(rows: usize) -> usize {
+    (rows / GROUPS).clamp(1, GROUP)
+}
 
 fn results_len(dims: &Dims) -> usize {
-    (dims.rows() * RESULT).next_multiple_of(LANES)
+    (dims.rows().div_ceil(group_rows(dims.rows())) * RESULT).next_multiple_of(LANES)
 }
 
 /// Floats of scratch that [`softmax_cross_entropy`] needs on `threads` workers.
@@ -56,13 +75,14 @@ pub fn softmax_scratch(dims: &Dims, threads: usize) -> usize {
 
 /// Mean cross-entropy of the softmax of `logits` with `targets`, as PyTorch's `CrossEntropyLoss(label_smoothing)`: a
 /// row's target is `(1 − smoothing)` at its label, or on its two labels by their shares, plus `smoothing / classes`
-/// everywhere.
+/// everywhere. With weights the mean is that of the rows' losses weighted by their labels' (PyTorch's, without smoothing).
 ///
-/// `grad`, if given, becomes the gradient of the mean: `(softmax − target) / rows`, zero in the lanes
-/// past the last class. A row is an image, or a pixel where `h` or `w` is not 1.
+/// `grad`, if given, becomes the gradient of the mean: `(softmax − target) · weight / Σ weights`, zero in the lanes
+/// past the last class and for rows that are ignored. A row is an image, or a pixel where `h` or `w` is not 1.
 ///
 /// # Panics
-/// If a label is not below `dims.c`, a share is not in [0, 1], or a slice is shorter than its role asks.
+/// If a label is neither below `dims.c` nor ignored, a share is not in [0, 1], rows are both mixed and ignored or weighted, a
+/// weight is not a positive number, or a slice is shorter than its role asks.
 pub fn softmax_cross_entropy(
     exec: Exec<'_>,
     dims: &Dims,
@@ -76,8 +96,15 @@ pub fn softmax_cross_entropy(
     // A row that is not mixed has nothing of a second class.
     let (others, shares) = targets.mixed.map_or((labels, None), |mixed| (mixed.labels, Some(mixed.shares)));
     let others = &others[..rows];
-    let known = |labels: &[u32]| labels.iter().all(|&label| (label as usize) < dims.c);
+    let mixed = targets.mixed.is_some();
+    let known = |labels: &[u32]| labels.iter().all(|&l| (l as usize) < dims.c || (l == IGNORED && !mixed));
     assert!(known(labels) && known(others), "a label is not below {}", dims.c);
+    let weights = targets.weights.map(|weights| &weights[..dims.c]);
+    let positive = |weights: &[f32]| weights.iter().all(|&weight| weight > 0.0 && weight.is_finite());
+    assert!(
+        weights.is_none_or(|weights| !mixed && positive(weights)),
+        "weights of rows that are mixed, or not positive"
+    );
     let shares = shares.map(|shares| &shares[..rows]);
     assert!(
         shares.is_none_or(|shares| shares.iter().all(|share| (0.0..=1.0).contains(share))),
@@ -86,23 +113,28 @@ pub fn softmax_cross_entropy(
     assert!(logits.z.len() >= dims.len() && grad.as_ref().is_none_or(|grad| grad.len() >= dims.len()));
     assert!(scratch.len() >= cross_entropy_scratch(dims, exec.pool.threads()));
     let smoothing = targets.smoothing;
+    let there = labels.iter().filter(|&&label| label != IGNORED);
+    let counted = there.clone().count();
+    let all = weights.map_or(counted as f64, |weights| there.map(|&label| f64::from(weights[label as usize])).sum());
     let (results, scratch) = scratch.split_at_mut(results_len(dims));
     let (shared, scratch, grad) = (Shared::new(results), Shared::new(scratch), grad.map(Shared::new));
-    exec.pool.run(rows, &|row, worker| {
-        let pair = [labels[row], others[row]].map(|label| label as usize);
-        let share = shares.map_or(0.0, |shares| shares[row]);
-        // SAFETY: an item is a row; the scratch is this worker's.
+    let group = group_rows(rows);
+    let groups = rows.div_ceil(group);
+    let truth = Truth { labels, others, shares, weights, smoothing, all };
+    exec.pool.run(groups, &|at, worker| {
+        // SAFETY: an item is a group of rows; the scratch is this worker's.
         let (result, values) =
-            unsafe { (shared.slice(row * RESULT, RESULT), scratch.part(worker, dims.blocks() * LANES)) };
-        exec.level.dispatch(Entropy { dims, logits: &logits, row, pair, share, smoothing, grad, result, values });
+            unsafe { (shared.slice(at * RESULT, RESULT), scratch.part(worker, dims.blocks() * LANES)) };
+        let rows = at * group..((at + 1) * group).min(rows);
+        exec.level.dispatch(Entropy { dims, logits: &logits, rows, truth: &truth, grad, result, values });
     });
-    let mut loss = Loss { mean: 0.0, top1: 0, top5: 0 };
-    for result in results.chunks_exact(RESULT).take(rows) {
+    let mut loss = Loss { mean: 0.0, counted, top1: 0, top5: 0 };
+    for result in results.chunks_exact(RESULT).take(groups) {
         loss.mean += f64::from(result[0]) + f64::from(result[1]);
-        loss.top1 += usize::from(result[2] < 1.0);
-        loss.top5 += usize::from(result[2] < 5.0);
+        loss.top1 += result[2] as usize;
+        loss.top5 += result[3] as usize;
     }
-    loss.mean /= rows as f64;
+    loss.mean /= if counted == 0 { 1.0 } else { all };
     loss
 }
 
@@ -184,15 +216,22 @@ impl Kernel for Softmax<'_> {
     }
 }
 
+/// What rows should say.
+struct Truth<'a> {
+    labels: &'a [u32],
+    others: &'a [u32],
+    shares: Option<&'a [f32]>,
+    weights: Option<&'a [f32]>,
+    smoothing: f32,
+    /// The sum of the rows' weights.
+    all: f64,
+}
+
 struct Entropy<'a> {
     dims: &'a Dims,
     logits: &'a Source<'a>,
-    row: usize,
-    /// Both labels.
-    pair: [usize; 2],
-    /// Of the second one.
-    share: f32,
-    smoothing: f32,
+    rows: Range<usize>,
+    truth: &'a Truth<'a>,
     grad: Option<Shared<'a>>,
     result: &'a mut [f32],
     values: &'a mut [f32],
@@ -202,10 +241,44 @@ impl Kernel for Entropy<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { dims, logits, row, pair, share, smoothing, grad, result, values } = self;
-        let (classes, smoothing) = (dims.c as f64, f64::from(smoothing));
-        let mut softmax = Softmax { dims, logits, row, values };
+    fn run<I: Isa>(mut self, isa: I) {
+        let (mut loss, mut hits) = (0.0, [0u32; 2]);
+        for row in self.rows.clone() {
+            if self.truth.labels[row] == IGNORED {
+                self.no_gradient(row);
+                continue;
+            }
+            let (of_row, rank) = self.row(isa, row);
+            loss += of_row;
+            for (hits, within) in hits.iter_mut().zip([1, 5]) {
+                *hits += u32::from(rank < within);
+            }
+        }
+        self.result[0] = loss as f32;
+        self.result[1] = (loss - f64::from(self.result[0])) as f32;
+        self.result[2] = hits[0] as f32;
+        self.result[3] = hits[1] as f32;
+    }
+}
+
+impl Entropy<'_> {
+    fn no_gradient(&self, row: usize) {
+        let Some(grad) = self.grad else { return };
+        for block in 0..self.dims.blocks() {
+            // SAFETY: the row is of this item's group.
+            unsafe { grad.slice(block * self.dims.plane() + row * LANES, LANES) }.fill(0.0);
+        }
+    }
+
+    /// Loss of a row and rank of its label; writes its gradient.
+    #[inline(always)]
+    fn row<I: Isa>(&mut self, isa: I, row: usize) -> (f64, usize) {
+        let Self { dims, logits, truth, grad, .. } = *self;
+        let pair = [truth.labels[row], truth.others[row]].map(|label| label as usize);
+        let share = truth.shares.map_or(0.0, |shares| shares[row]);
+        let own_weight = truth.weights.map_or(1.0, |weights| f64::from(weights[pair[0]]));
+        let (classes, smoothing) = (dims.c as f64, f64::from(truth.smoothing));
+        let mut softmax = Softmax { dims, logits, row, values: &mut *self.values };
         softmax.load(isa);
         let label = if share > 0.5 { pair[1] } else { pair[0] };
         let own = softmax.values[label];
@@ -217,12 +290,9 @@ impl Kernel for Entropy<'_> {
         let Sums { greatest, sum } = softmax.exponentials(isa);
         let log_sum = f64::from(greatest) + sum.ln();
         let loss = (1.0 - smoothing) * (log_sum - hit) + smoothing * (log_sum - total / classes);
-        let loss = if total.is_finite() { loss } else { f64::NAN };
-        result[0] = loss as f32;
-        result[1] = (loss - f64::from(result[0])) as f32;
-        result[2] = if total.is_finite() { rank as f32 } else { f32::INFINITY };
-        let Some(grad) = grad else { return };
-        let weight = 1.0 / dims.rows() as f64;
+        let result = if total.is_finite() { (own_weight * loss, rank) } else { (f64::NAN, usize::MAX) };
+        let Some(grad) = grad else { return result };
+        let weight = own_weight / truth.all;
         let (factor, everywhere) = ((weight / sum) as f32, (-weight * smoothing / classes) as f32);
         for (block, line) in softmax.values.chunks_exact_mut(LANES).enumerate() {
             // SAFETY: sixteen floats.
@@ -238,9 +308,10 @@ impl Kernel for Entropy<'_> {
             }
             let classes = (dims.c - block * LANES).min(LANES);
             line[classes..].fill(0.0);
-            // SAFETY: an item is a row.
+            // SAFETY: the row is of this item's group.
             unsafe { grad.slice(block * dims.plane() + row * LANES, LANES) }.copy_from_slice(line);
         }
+        result
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sepal_graph::{Graph, Shape};
-use sepal_kernels::loss::{self, Mixed, Targets};
+use sepal_kernels::loss::{self, IGNORED, Mixed, Targets};
 use sepal_kernels::pool::Pool;
 use sepal_kernels::{Buffer, Exec, GradSource, Level, NormGrad, Source, elementwise, to_nchw};
 
@@ -45,8 +45,11 @@ impl Default for EngineOptions {
 pub struct Batch<'a> {
     /// Pictures, `N, C, H, W`, as the network takes them.
     pub images: &'a [f32],
-    /// The class of each picture; where the network's output is a map, of each of its pixels, `N, H, W`.
+    /// The class of each picture; where the network's output is a map, of each of its pixels, `N, H, W`, or
+    /// [`sepal_data::IGNORED`].
     pub labels: &'a [u32],
+    /// A positive weight for each class, where they do not count alike; none for pictures that are mixed.
+    pub weights: Option<&'a [f32]>,
     /// The second class of each label's place and its share, where pictures are mixed of two.
     pub mixed: Option<Mixed<'a>>,
     /// Label smoothing: the share of the target that is spread over all classes.
@@ -58,8 +61,10 @@ pub struct Batch<'a> {
 /// What a step says about its batch, before the update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOutput {
-    /// Mean loss over the batch.
+    /// Mean loss over the batch's labels, weighted where classes have weights.
     pub loss: f64,
+    /// Labels that are not ignored.
+    pub labels: usize,
     /// Labels whose class had the greatest logit; of two, the one with the greater share counts.
     pub top1: usize,
     /// Labels whose class was among the five greatest.
@@ -252,7 +257,18 @@ impl Engine {
         if let Some(share) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
             return Err(Error::Batch(format!("a second label's share is {share}, must be from 0 to 1")));
         }
-        match batch.labels.iter().chain(others).find(|&&label| label as usize >= classes) {
+        if let Some(weights) = batch.weights {
+            let bad = weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite()));
+            if weights.len() != classes || bad.is_some() || batch.mixed.is_some() {
+                let text = format!(
+                    "{} weights for {classes} classes, which must be positive, of pictures not mixed",
+                    weights.len()
+                );
+                return Err(Error::Batch(text));
+            }
+        }
+        let ignored = |label: u32| label == IGNORED && batch.mixed.is_none();
+        match batch.labels.iter().chain(others).find(|&&label| label as usize >= classes && !ignored(label)) {
             Some(label) => Err(Error::Batch(format!("label {label} is no class of a network with {classes} outputs"))),
             None => Ok(n),
         }
@@ -287,9 +303,10 @@ impl Run<'_> {
         let ([z], [g, scratch]) = self.arena.views([logits.z.clone()], [g, plan.loss_scratch.clone()]);
         let source = logits.source(z, self.vectors, &self.params.values);
         let grad = logits.has_gradient.then_some(g);
-        let targets = Targets { labels: batch.labels, mixed: batch.mixed, smoothing: batch.smoothing };
+        let targets =
+            Targets { labels: batch.labels, weights: batch.weights, mixed: batch.mixed, smoothing: batch.smoothing };
         let loss = loss::softmax_cross_entropy(self.exec, &logits.dims, source, &targets, grad, scratch);
-        StepOutput { loss: loss.mean, top1: loss.top1, top5: loss.top5 }
+        StepOutput { loss: loss.mean, labels: loss.counted, top1: loss.top1, top5: loss.top5 }
     }
 }
 

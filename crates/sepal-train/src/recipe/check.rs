@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use sepal_data::{Pipeline, Preprocess};
 use sepal_graph::limits::MAX_DIM;
 
-use super::{Optimizer, Recipe, Schedule};
+use super::{ClassWeights, Optimizer, Recipe, Schedule};
 use crate::error::{Error, Result};
 use crate::groups::{Globs, PATHS};
 
@@ -42,6 +42,9 @@ impl Recipe {
         share("ema_decay", self.ema_decay)?;
         if let Some(clip) = self.clip_grad {
             positive("clip_grad", clip)?;
+        }
+        if let Some(ClassWeights { c }) = self.class_weights {
+            test("class_weights.c", c, c > 1.0, "a number above 1")?;
         }
         if let Some(stop) = &self.early_stopping {
             count("early_stopping.patience", stop.patience, EPOCHS)?;

@@ -111,6 +111,21 @@ impl Optimizer {
     }
 }
 
+/// What classes weigh in the loss: 1/ln(`c` + share), the share being that of the training pixels that have a class, or of the
+/// training pictures where they have no masks (Paszke et al. 2016, arXiv:1606.02147, §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassWeights {
+    /// Above 1: the nearer, the more rare classes weigh. 1.10 by default, as ESPNet was trained.
+    pub c: f64,
+}
+
+impl Default for ClassWeights {
+    fn default() -> Self {
+        Self { c: 1.10 }
+    }
+}
+
 /// Parameters that are updated in another way than the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,7 +159,7 @@ pub struct EarlyStopping {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopMetric {
-    /// Accuracy, which rises.
+    /// Accuracy, which rises; of segmenters the mean intersection over union.
     #[default]
     Top1,
     /// Accuracy among the five greatest, which rises.
@@ -261,6 +276,8 @@ pub enum Resize {
     ShortSide,
     /// Scaled without regard to its aspect ratio.
     Squash,
+    /// Not scaled, for segmenters: training cuts parts of this size out, and everything else takes the whole picture.
+    Keep,
 }
 
 fn momentum() -> f64 {

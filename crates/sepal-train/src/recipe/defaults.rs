@@ -1,14 +1,17 @@
 //! Default recipes, and which of them suits some data.
 
-use sepal_data::{Augment, Picture, RandomResizedCrop, Sampling, Splits};
+use sepal_data::{Augment, Picture, RandomResizedCrop, Sampling, ScaleCrop, Splits};
 
-use super::{Optimizer, Preprocessing, Recipe, Schedule};
+use super::{ClassWeights, Optimizer, Preprocessing, Recipe, Resize, Schedule};
 use crate::error::Result;
 
 /// Pictures looked at by [`Recipe::for_data`].
 const LOOKED_AT: usize = 16;
 /// The largest shorter side, in pixels, of what counts as a small picture.
 const SMALL: u32 = 64;
+/// Parts that segmenters are trained on are multiples of this, and not larger than the second.
+const PART: usize = 32;
+const LARGEST_PART: usize = 512;
 
 impl Default for Recipe {
     /// [`Recipe::small_pictures`].
@@ -25,6 +28,7 @@ impl Recipe {
     pub fn small_pictures() -> Self {
         Self {
             model: "mobilenet_v1:stem=cifar,width=0.25".into(),
+            first: None,
             data: None,
             val_split: None,
             size: 28,
@@ -45,6 +49,7 @@ impl Recipe {
             freeze: Vec::new(),
             strict: false,
             workers: 0,
+            class_weights: None,
             ortho: None,
             early_stopping: None,
             optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true },
@@ -75,8 +80,31 @@ impl Recipe {
         }
     }
 
-    /// The default recipe for these data, by the size of some of the training pictures: for small ones
-    /// [`Recipe::small_pictures`] at the pictures' own size, at least 28, else [`Recipe::photographs`].
+    /// For pictures with masks: ESPNet on parts that are cut out at random scales, classes weighted by how rare they are.
+    #[must_use]
+    pub fn scenes() -> Self {
+        Self {
+            model: "espnet:p=2,q=3".into(),
+            size: LARGEST_PART,
+            epochs: 60,
+            batch: 4,
+            lr: Some(5e-3),
+            weight_decay: Some(1e-4),
+            warmup_epochs: 1.0,
+            label_smoothing: 0.0,
+            ema_decay: 0.95,
+            class_weights: Some(ClassWeights::default()),
+            optimizer: Optimizer::Adamw { betas: [0.9, 0.999], eps: 1e-8 },
+            schedule: Schedule::Polynomial { power: 0.9, min: 0.0 },
+            augment: Augment { scale_crop: Some(ScaleCrop { scale: [0.75, 1.5] }), hflip: 0.5, ..Augment::default() },
+            preprocessing: Preprocessing { resize: Resize::Keep, ..Preprocessing::default() },
+            ..Self::small_pictures()
+        }
+    }
+
+    /// The default recipe for these data: for pictures with masks [`Recipe::scenes`]; else by the size of some of the training
+    /// pictures, for small ones [`Recipe::small_pictures`] at the pictures' own size, at least 28, else
+    /// [`Recipe::photographs`].
     ///
     /// # Errors
     /// None of the pictures looked at can be read.
@@ -94,6 +122,10 @@ impl Recipe {
         sides.sort_unstable();
         match (sides.get(sides.len() / 2), failure) {
             (None, Some(error)) => Err(error.into()),
+            (Some(&side), _) if set.mask_classes().is_some() => {
+                let size = (side as usize / PART * PART).clamp(PART, LARGEST_PART);
+                Ok(Self { size, ..Self::scenes() })
+            }
             (Some(&side), _) if side <= SMALL => {
                 let smallest = Self::small_pictures().size;
                 Ok(Self { size: smallest.max(side as usize), ..Self::small_pictures() })

@@ -13,7 +13,9 @@ use sepal_data::{Augment, Sampling};
 use sepal_graph::Protocol;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{EarlyStopping, Optimizer, Ortho, ParamGroup, Preprocessing, Resize, Schedule, StopMetric};
+pub use choices::{
+    ClassWeights, EarlyStopping, Optimizer, Ortho, ParamGroup, Preprocessing, Resize, Schedule, StopMetric,
+};
 pub use diff::FieldDiff;
 pub use layer::Layer;
 pub use named::{NamedRecipe, find_recipe, named_recipes};
@@ -41,6 +43,10 @@ use crate::error::Result;
 pub struct Recipe {
     /// The network: a name with options, such as `mobilenet_v1:width=0.5`.
     pub model: String,
+    /// The recipe whose weights this one starts from, by name: trained before it unless weights are given. Absent means that it
+    /// starts anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
     /// The folder of the data; absent means the embedded sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
@@ -99,6 +105,9 @@ pub struct Recipe {
     /// Threads that decode and augment ahead of training; 0 means the trainer chooses. Has no
     /// influence on the result.
     pub workers: usize,
+    /// Weights of the classes in the loss. Absent means that all count alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
     /// Draws first factors of pointwise convolutions to orthonormal rows. Absent means not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ortho: Option<Ortho>,

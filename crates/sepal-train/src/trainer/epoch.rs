@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sepal_data::Batch;
 use sepal_kernels::loss::Mixed;
 
-use super::{Trainer, dropout_seed, is_over, loader, usable};
+use super::{Trainer, dropout_seed, is_over, loader, shrink_labels, usable};
 use crate::engine::{self, StepOutput};
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, workers};
@@ -54,6 +54,9 @@ impl Trainer {
             let first = first_failure.unwrap_or_else(|| "unknown".into());
             return Err(Error::NoPictures { pictures: self.data.train.len(), first });
         }
+        if self.data.train.mask_classes().is_some() && self.progress.running.pixels == 0 {
+            return Err(sepal_data::DataError::AllIgnored.into());
+        }
         let trained = begin.elapsed();
         self.clock.training += trained;
         self.clock.waited += waited;
@@ -74,6 +77,9 @@ impl Trainer {
         let grad_norm = if due { self.update(lr)? } else { None };
         let Some(output) = output else { return Ok(()) };
         self.progress.running.add(output.loss, output.top1, output.top5, batch.len());
+        if self.data.train.mask_classes().is_some() {
+            self.progress.running.pixels += output.labels as u64;
+        }
         self.clock.images += batch.len() as u64;
         observer.batch(&BatchReport {
             epoch: self.progress.epoch + 1,
@@ -94,9 +100,19 @@ impl Trainer {
 
     /// Adds a batch's gradient to those that wait for the next update.
     pub(super) fn gradient(&mut self, batch: &Batch, step: u64, lr: f64) -> Result<StepOutput> {
+        let mut labels = &batch.labels;
+        if let (Some(_), Some([_, height, width])) =
+            (self.data.train.mask_classes(), self.graph.output_shape()?.as_chw())
+            && [height, width] != [self.recipe.size; 2]
+        {
+            shrink_labels(&batch.labels, [self.recipe.size; 2], [height, width], &mut self.labels);
+            labels = &self.labels;
+        }
+        let weights = &self.progress.class_weights;
         let input = engine::Batch {
             images: &batch.images,
-            labels: &batch.labels,
+            labels,
+            weights: (!weights.is_empty()).then_some(weights),
             mixed: (!batch.others.is_empty()).then_some(Mixed { labels: &batch.others, shares: &batch.shares }),
             smoothing: self.recipe.label_smoothing,
             seed: dropout_seed(self.recipe.seed, step),
@@ -191,7 +207,7 @@ impl Trainer {
         let Some(metrics) = metrics.filter(|_| self.data.val.is_some()) else { return false };
         let better = self.progress.best.is_none_or(|best| best.yields_to(metrics));
         if better {
-            self.progress.best = Some(Best { epoch, top1: metrics.top1, loss: metrics.loss });
+            self.progress.best = Some(Best::new(epoch, metrics));
         }
         better
     }

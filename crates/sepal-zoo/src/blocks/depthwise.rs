@@ -23,5 +23,5 @@ pub(super) const ROW: BlockRow = BlockRow {
 /// The input is no map.
 pub fn depthwise(b: &mut Builder, x: NodeId, place: Place, _: &Style) -> Result<NodeId> {
     let conv = Conv2d::depthwise(b.channels(x)?, place.kernel);
-    b.conv("depthwise", x, conv.stride(place.stride).same())
+    b.conv("depthwise", x, conv.stride(place.stride).dilation(place.dilation).same())
 }

@@ -75,7 +75,7 @@ impl Inverted {
                 if active { style.norm_act(b, x) } else { style.norm(b, "bn", x) }
             });
         }
-        let conv = Conv2d::depthwise(b.channels(x)?, place.kernel).stride(place.stride);
+        let conv = Conv2d::depthwise(b.channels(x)?, place.kernel).stride(place.stride).dilation(place.dilation);
         let conv = if self.tensorflow { tensorflow_same(b, x, conv)? } else { conv.same() };
         let x = b.conv(name, x, conv)?;
         let x = style.norm(b, &format!("{name}_bn"), x)?;

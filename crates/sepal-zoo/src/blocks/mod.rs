@@ -85,19 +85,28 @@ pub struct Place {
     pub kernel: usize,
     /// Stride in both directions.
     pub stride: usize,
+    /// Distance of the kernel's taps; separable convolutions look at it, and the blocks made of them.
+    pub dilation: usize,
 }
 
 impl Place {
     /// A k×k convolution of stride 1.
     #[must_use]
     pub fn new(out_channels: usize, kernel: usize) -> Self {
-        Self { out_channels, kernel, stride: 1 }
+        Self { out_channels, kernel, stride: 1, dilation: 1 }
     }
 
     /// With this stride.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
+        self
+    }
+
+    /// With this dilation.
+    #[must_use]
+    pub fn dilation(mut self, dilation: usize) -> Self {
+        self.dilation = dilation;
         self
     }
 }

@@ -2,10 +2,10 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId, Task};
 
-use super::parts::{classify, conv_norm_act, data_norm};
+use super::parts::{Atrous, classify, conv_norm_act, data_norm};
 use crate::blocks::{Inverted, inverted_residual};
 use crate::options::{self, BRANCHES, DATA_NORM, DEPTHWISE_BLOCK, DOMAINS, DROPOUT, GROUPS, HFF, P, STEM, WIDTH};
-use crate::{Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
+use crate::{Block, Defaults, NetworkRow, Options, Place, Result, Variant, round_channels};
 
 /// The registry row.
 pub const ROW: NetworkRow = NetworkRow {
@@ -62,14 +62,35 @@ fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Resul
     let small = options.is_small()?;
 
     let x = data_norm(b, x, options)?;
+    let (x, _) = features(b, x, width, block, small, STRIDE)?;
+    let last = round_channels(LAST, width).max(LAST);
+    let x = conv_norm_act(b, "head", x, Conv2d::pointwise(last), style)?;
+    classify(b, x, options, classes)
+}
+
+/// The network's stride from its input to its last block.
+const STRIDE: usize = 32;
+
+/// Stem and blocks, and the last value at a quarter of the size (half of it, with the stem for small images). Strides beyond
+/// `output_stride` in all become dilations of what follows (Chen et al. 2017, arXiv:1706.05587, §3.1).
+pub(super) fn features(
+    b: &mut Builder,
+    x: NodeId,
+    width: f64,
+    block: Block,
+    small: bool,
+    output_stride: usize,
+) -> Result<(NodeId, NodeId)> {
     let stem = Conv2d::standard(round_channels(32, width), 3);
-    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), style)?;
-    let mut index = 0;
+    let mut x = conv_norm_act(b, "stem", x, stem.stride(if small { 1 } else { 2 }).same(), block.style())?;
+    let (mut index, mut low) = (0, x);
+    let mut atrous = Atrous { left: output_stride / 2, dilation: 1 };
     for (expansion, channels, repeats, stride, small_stride) in BODY {
         for repeat in 0..repeats {
             index += 1;
             let stride = if small { small_stride } else { stride };
-            let place = Place::new(round_channels(channels, width), 3).stride(if repeat == 0 { stride } else { 1 });
+            let place = Place::new(round_channels(channels, width), 3);
+            let place = atrous.place(place, if repeat == 0 { stride } else { 1 });
             let mut parts = Inverted::new(b.channels(x)? * expansion, block);
             // The network for small images has a pointwise convolution even where it expands by 1.
             if expansion == 1 && !small {
@@ -77,8 +98,12 @@ fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Resul
             }
             x = b.scope(&format!("block{index}"), |b| inverted_residual(b, x, place, &parts))?;
         }
+        if channels == LOW {
+            low = x;
+        }
     }
-    let last = round_channels(LAST, width).max(LAST);
-    let x = conv_norm_act(b, "head", x, Conv2d::pointwise(last), style)?;
-    classify(b, x, options, classes)
+    Ok((x, low))
 }
+
+/// Channels, at the full width, of the last blocks at a quarter of the size.
+const LOW: usize = 24;

@@ -63,7 +63,7 @@ fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize) -> Resul
         x = conv_norm_act(b, &format!("conv{}", i + 1), x, conv, style)?;
     }
     for (i, (start, middle, expansion, channels, stride)) in BODY.into_iter().enumerate() {
-        let place = Place { out_channels: round_channels(channels, width), kernel: middle, stride };
+        let place = Place { out_channels: round_channels(channels, width), kernel: middle, stride, dilation: 1 };
         let mid = b.channels(x)? * expansion;
         let start = (start > 0).then_some(start);
         let parts = Inverted { start, middle: middle > 0, ..Inverted::new(mid, block) };

@@ -1,5 +1,6 @@
 //! Networks, a file per family; each reads like its paper's table.
 
+pub mod deeplab;
 pub mod densenet;
 pub mod efficientnet_lite;
 pub mod espnet;

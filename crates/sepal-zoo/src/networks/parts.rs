@@ -3,7 +3,7 @@
 use sepal_graph::{Builder, Conv2d, NodeId};
 
 use crate::options::{self, ACTIVATION, BRANCHES, DATA_NORM, DOMAINS, DROPOUT, GROUPS, HFF, P};
-use crate::{OptionRow, Options, Result, Style};
+use crate::{OptionRow, Options, Place, Result, Style};
 
 /// Options of the residual networks for small pictures.
 pub(super) const CIFAR_OPTIONS: &[OptionRow] = &[
@@ -26,6 +26,27 @@ pub(super) fn conv_norm_act(b: &mut Builder, name: &str, x: NodeId, conv: Conv2d
         let x = b.conv("conv", x, conv)?;
         style.norm_act(b, x)
     })?)
+}
+
+/// Strides of an encoder that become dilations, so that its map stays as large as a segmenter wants it.
+pub(super) struct Atrous {
+    /// By how much the map may still shrink.
+    pub(super) left: usize,
+    /// Of what follows.
+    pub(super) dilation: usize,
+}
+
+impl Atrous {
+    /// The place of a layer that would have this stride.
+    pub(super) fn place(&mut self, place: Place, stride: usize) -> Place {
+        let place = place.dilation(self.dilation);
+        if stride > 1 && self.left < stride {
+            self.dilation *= stride;
+            return place;
+        }
+        self.left /= stride;
+        place.stride(stride)
+    }
 }
 
 /// A batch norm on the pixels, `data_bn`, if the options want it.

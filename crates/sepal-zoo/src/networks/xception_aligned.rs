@@ -3,7 +3,7 @@
 
 use sepal_graph::{Builder, Conv2d, NodeId, Task};
 
-use super::parts::{classify, conv_norm_act};
+use super::parts::{Atrous, classify, conv_norm_act};
 use super::xception::{SKIP, middle};
 use crate::options::{self, ACTIVATION, BRANCHES, DOMAINS, DROPOUT, GROUPS, HFF, P};
 use crate::{Between, Block, Defaults, NetworkRow, OptionRow, Options, Place, Result, Style, Variant};
@@ -71,39 +71,69 @@ const fn options(blocks: usize) -> [OptionRow; 11] {
 }
 
 fn build(b: &mut Builder, x: NodeId, options: &Options, classes: usize, entry: &[(usize, usize)]) -> Result<NodeId> {
+    let style = options.style()?;
+    let forms = |style: Style| options.block_in(style);
+    let (skip, blocks) = (options.is_on(SKIP.name)?, options.integer("middle")?);
+    let (x, _) = features(b, x, style, &forms, skip, blocks, entry, STRIDE)?;
+    classify(b, x, options, classes)
+}
+
+/// The network's stride from its input to its end.
+const STRIDE: usize = 32;
+
+/// Aligned Xception-41 for a segmenter: its last value and that of its first block, at a quarter of the size.
+pub(super) fn encoder(b: &mut Builder, x: NodeId, style: Style, output_stride: usize) -> Result<(NodeId, NodeId)> {
+    features(b, x, style, &|style| Ok(Block::separable(style)), true, 8, ENTRY, output_stride)
+}
+
+/// All flows: the last value, and that of the first block. Strides beyond `output_stride` in all become dilations.
+fn features(
+    b: &mut Builder,
+    x: NodeId,
+    style: Style,
+    block: &dyn Fn(Style) -> Result<Block>,
+    skip: bool,
+    blocks: usize,
+    entry: &[(usize, usize)],
+    output_stride: usize,
+) -> Result<(NodeId, NodeId)> {
     // The activation stands before the depthwise convolution, only norms after: but in the last
     // block it follows every norm.
-    let style = Style { between: Between::Bn, eps: 1e-3, ..options.style()? };
-    let block = options.block_in(style)?;
-    let last = options.block_in(Style { between: Between::BnRelu, ..style })?;
-    let skip = options.is_on(SKIP.name)?;
+    let style = Style { between: Between::Bn, eps: 1e-3, ..style };
+    let last = block(Style { between: Between::BnRelu, ..style })?;
+    let block = block(style)?;
+    let mut atrous = Atrous { left: output_stride / 2, dilation: 1 };
 
-    let x = b.scope("entry", |b| {
+    let (x, low) = b.scope("entry", |b| {
         let x = conv_norm_act(b, "conv1", x, Conv2d::standard(32, 3).stride(2).same(), &style)?;
         let mut x = conv_norm_act(b, "conv2", x, Conv2d::standard(64, 3).same(), &style)?;
+        let mut low = x;
         for (i, &(channels, stride)) in entry.iter().enumerate() {
-            x = flow(b, &format!("block{}", i + 1), x, [channels; 3], stride, block, skip)?;
+            x = flow(b, &format!("block{}", i + 1), x, [channels; 3], (stride, &mut atrous), block, skip)?;
+            if i == 0 {
+                low = x;
+            }
         }
-        Ok::<_, crate::Error>(x)
+        Ok::<_, crate::Error>((x, low))
     })?;
     let x = b.scope("middle", |b| {
         let mut x = x;
-        for i in 0..options.integer("middle")? {
-            x = flow(b, &format!("block{}", i + 1), x, [728; 3], 1, block, skip)?;
+        for i in 0..blocks {
+            x = flow(b, &format!("block{}", i + 1), x, [728; 3], (1, &mut atrous), block, skip)?;
         }
         Ok::<_, crate::Error>(x)
     })?;
     let x = b.scope("exit", |b| {
-        let mut x = flow(b, "block1", x, [728, 1024, 1024], 2, block, skip)?;
+        let mut x = flow(b, "block1", x, [728, 1024, 1024], (2, &mut atrous), block, skip)?;
         for (i, channels) in [1536, 1536, 2048].into_iter().enumerate() {
             x = b.scope(&format!("sep{}", i + 1), |b| {
-                let x = last.build(b, x, Place::new(channels, 3))?;
+                let x = last.build(b, x, Place::new(channels, 3).dilation(atrous.dilation))?;
                 style.norm_act(b, x)
             })?;
         }
         Ok::<_, crate::Error>(x)
     })?;
-    classify(b, x, options, classes)
+    Ok((x, low))
 }
 
 /// Three separable convolutions `sep1` to `sep3`, an activation before each and a norm after each,
@@ -114,15 +144,16 @@ fn flow(
     name: &str,
     x: NodeId,
     channels: [usize; 3],
-    stride: usize,
+    (stride, atrous): (usize, &mut Atrous),
     block: Block,
     skip: bool,
 ) -> Result<NodeId> {
     let style = block.style();
     let flow = b.scope(name, |b| {
-        let mut y = x;
+        let (mut y, mut strided) = (x, 1);
         for (i, channels) in channels.into_iter().enumerate() {
-            let place = Place::new(channels, 3).stride(if i == 2 { stride } else { 1 });
+            let place = atrous.place(Place::new(channels, 3), if i == 2 { stride } else { 1 });
+            strided = place.stride;
             y = b.scope(&format!("sep{}", i + 1), |b| {
                 let y = b.activation("act", y, style.activation)?;
                 let y = block.build(b, y, place)?;
@@ -132,11 +163,11 @@ fn flow(
         if !skip {
             return Ok(y);
         }
-        let x = if b.channels(x)? == channels[2] && stride == 1 {
+        let x = if b.channels(x)? == channels[2] && strided == 1 {
             x
         } else {
             b.scope("skip", |b| {
-                let x = b.conv("pointwise", x, Conv2d::pointwise(channels[2]).stride(stride))?;
+                let x = b.conv("pointwise", x, Conv2d::pointwise(channels[2]).stride(strided))?;
                 style.norm(b, "bn", x)
             })?
         };

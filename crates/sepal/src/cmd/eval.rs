@@ -20,6 +20,9 @@ use crate::threads::Threads;
 
 /// Measure a model on labelled pictures: accuracy, loss, precision, recall and F1 of each class, confusion matrix
 ///
+/// A segmenter is measured on pictures with masks, pixel by pixel at their own sizes: mean and each class's intersection over
+/// union, too.
+///
 /// Pictures are prepared exactly as in training. Of a data set with several sets the test set is measured, else the
 /// validation set, else all. Its classes are mapped to the model's by name.
 #[derive(clap::Args, Debug)]
@@ -70,6 +73,8 @@ struct Report<'a> {
     top5: f64,
     loss: f64,
     images: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixels: Option<u64>,
     skipped: u64,
     set: &'a str,
     seconds: f64,
@@ -80,13 +85,15 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     let model = args.file.open()?;
-    expect_classifier(&model).map_err(|f| f.context(args.file.path().display()))?;
-    measure(&model, &args.measure, out)
+    measure(&model, args.file.path(), &args.measure, out)
 }
 
-/// Measures a classifier.
-pub(crate) fn measure(model: &Model, args: &Measure, out: Output) -> Result {
+/// Measures the classifier or segmenter of `file`.
+pub(crate) fn measure(model: &Model, file: &Path, args: &Measure, out: Output) -> Result {
     let set = open(args.data.as_deref(), model)?;
+    if set.dataset.mask_classes().is_none() {
+        expect_classifier(model).map_err(|f| f.context(file.display()))?;
+    }
     for note in &set.notes {
         log(format!("note: {note}"));
     }
@@ -108,6 +115,7 @@ pub(crate) fn measure(model: &Model, args: &Measure, out: Output) -> Result {
         top5: metrics.top5,
         loss: metrics.loss,
         images: metrics.images,
+        pixels: metrics.pixels,
         skipped: metrics.skipped,
         set: set.name,
         seconds,
@@ -150,6 +158,20 @@ fn names(model: &Model, dataset: &dyn Dataset) -> Vec<String> {
 }
 
 fn show(report: &Report<'_>, out: Output) -> Result {
+    if let Some(miou) = report.scores.miou {
+        out.text(format!(
+            "{}\n\nmIoU {miou:.4}, pixel accuracy {:.4} ({}), loss {:.4} on {} {} pictures in {:.1} s ({:.0} images/s)",
+            report.scores.table(),
+            report.top1,
+            percent(report.top1),
+            report.loss,
+            grouped(report.images),
+            report.set,
+            report.seconds,
+            report.images_per_second,
+        ))?;
+        return Ok(());
+    }
     out.text(format!(
         "{}\n\ntop-1 {:.4} ({}), top-5 {:.4}, loss {:.4} on {} {} pictures in {:.1} s ({:.0} images/s)",
         report.scores.table(),

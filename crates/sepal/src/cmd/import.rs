@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use sepal_graph::{ColorOrder, Filter, Preprocessing, Resize};
+use clap::ValueEnum;
+use sepal_graph::{ColorOrder, Filter, Preprocessing, Resize, Task};
 
 use super::export::Destination;
 use crate::args::Triple;
@@ -22,6 +23,7 @@ use crate::target::ModelFile;
 Examples:
   sepal import net.onnx -o net.safetensors
   sepal import mobilenetv2.pth --model mobilenet_v2 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o net.safetensors
+  sepal import espnet_p_2_q_8.pth --model espnet:p=2,q=8,level1=16 --mean 0.2839,0.3251,0.2869 --std 45.32,46.15,44.91 --bgr -o street.safetensors
   sepal import xception.h5 --model xception --classes 10 -o start.safetensors")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -38,11 +40,27 @@ pub(crate) struct Args {
     /// How pixels are interpolated: nearest, bilinear, bicubic, lanczos3
     #[arg(long, value_name = "NAME", default_value = "bilinear", value_parser = filter)]
     interpolation: Filter,
+    /// How pictures get the input's size: short_side (then the centre is cropped), squash, or keep, for segmenters, which take
+    /// pictures of any size [default: short_side, of segmenters squash]
+    #[arg(long, value_name = "HOW")]
+    resize: Option<ResizeBy>,
+    /// The network takes blue, green and red, in which order --mean and --std are, too
+    #[arg(long, requires = "mean")]
+    bgr: bool,
     /// Share of the resized picture that the centre crop keeps
     #[arg(long, value_name = "X", default_value_t = 0.875)]
     crop_pct: f32,
     #[command(flatten)]
     destination: Destination,
+}
+
+/// Ways to get the input's size.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[value(rename_all = "snake_case")]
+enum ResizeBy {
+    ShortSide,
+    Squash,
+    Keep,
 }
 
 fn filter(name: &str) -> Result<Filter, String> {
@@ -55,8 +73,13 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     let mut model = args.source.open()?;
     if let (Some(Triple(mean)), Some(Triple(std))) = (args.mean, args.std) {
         let size = model.graph.input_shape()?.size();
-        let resize = Resize::ShortSide { crop_pct: args.crop_pct };
-        let color_order = ColorOrder::default();
+        let usual = if model.meta.task == Task::Segment { ResizeBy::Squash } else { ResizeBy::ShortSide };
+        let resize = match args.resize.unwrap_or(usual) {
+            ResizeBy::ShortSide => Resize::ShortSide { crop_pct: args.crop_pct },
+            ResizeBy::Squash => Resize::Squash,
+            ResizeBy::Keep => Resize::Exact,
+        };
+        let color_order = if args.bgr { ColorOrder::Bgr } else { ColorOrder::Rgb };
         let preprocessing = Preprocessing { size, mean, std, resize, filter: args.interpolation, color_order };
         model.meta.preprocessing = Some(preprocessing);
     }

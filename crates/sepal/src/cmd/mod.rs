@@ -14,6 +14,7 @@ pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod study;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod units;

@@ -105,7 +105,8 @@ fn segmenters_are_no_classifiers() {
     sepal::formats::native::write(&Model::new(graph, weights, meta).unwrap(), &file).unwrap();
     let photos = photos();
     let says: &[&str] = &["scenes.safetensors", "is no classifier", "2×2×2", "`sepal run`"];
-    sepal("predict", &[&file, &photos.path().join("test/red/0.png")]).fails(1, says);
+    let unprepared: &[&str] = &["scenes.safetensors", "does not state its preprocessing"];
+    sepal("predict", &[&file, &photos.path().join("test/red/0.png")]).fails(1, unprepared);
     sepal("eval", &[&file, photos.path()]).fails(1, says);
     let out = dir.path().join("run");
     sepal("train --model espnet_c:p=1,q=1 --size 16 --epochs 1 --out", &[&out, photos.path()])

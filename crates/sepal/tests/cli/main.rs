@@ -11,6 +11,7 @@ mod domains_unix;
 mod end_to_end;
 mod listings;
 mod runs;
+mod segment;
 mod support;
 mod units;
 #[cfg(unix)]

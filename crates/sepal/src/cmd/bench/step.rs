@@ -37,15 +37,21 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
         return Err(Failure::usage(format!("a batch of {} is too large", args.batch)));
     };
     let images = noise(len, 1);
-    let classes = u32::try_from(graph.output_shape()?.elements()).unwrap_or(u32::MAX);
+    let output = graph.output_shape()?;
+    let classes = output.channels();
     let mut stream = Stream::new(1, 0, 0, "labels");
-    let labels: Vec<u32> = (0..args.batch).map(|_| stream.below(classes)).collect();
+    let label = |_| stream.below(u32::try_from(classes).unwrap_or(u32::MAX));
+    // One a picture; of a segmenter one for every place of its output.
+    let labels: Vec<u32> = (0..args.batch * (output.elements() / classes.max(1))).map(label).collect();
 
     let exec = Exec { level, pool: pool.as_ref() };
     let mut seed = 0;
     let mut step = || {
         seed += 1;
-        engine.step(&mut params, &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed })?;
+        engine.step(
+            &mut params,
+            &Batch { images: &images, labels: &labels, weights: None, mixed: None, smoothing: 0.0, seed },
+        )?;
         update::sgd(exec, &RULE, &mut params.values, &params.grads, &mut velocity);
         Ok(())
     };
@@ -65,7 +71,7 @@ pub(super) fn measure(args: &Args, model: &Model, level: Level) -> Result<Measur
                 engine.start_profile(apart);
                 engine.step(
                     &mut params,
-                    &Batch { images: &images, labels: &labels, mixed: None, smoothing: 0.0, seed },
+                    &Batch { images: &images, labels: &labels, weights: None, mixed: None, smoothing: 0.0, seed },
                 )?;
                 let times = engine.profile().ok_or_else(|| Failure::failed("the profile is empty"))?;
                 if apart {

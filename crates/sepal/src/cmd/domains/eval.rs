@@ -19,5 +19,5 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: Output) -> Result {
-    measure(&args.of.model()?, &args.measure, out)
+    measure(&args.of.model()?, &args.of.bundle, &args.measure, out)
 }

@@ -7,10 +7,10 @@ use clap::ValueEnum;
 use crate::args::{self, Factor, Pair};
 use crate::threads::Threads;
 
-/// Train a classifier; without DATA on the embedded sample of Fashion-MNIST
+/// Train a classifier, or a segmenter on pictures with masks; without DATA on the embedded sample of Fashion-MNIST
 ///
-/// DATA is a folder: DATA/{train,val,test}/CLASS/*.jpg, DATA/CLASS/*.jpg, the IDX files of MNIST and its kin, or CIFAR's
-/// binary files. Values come from the defaults for the data, then the recipe file, then the environment (SEPAL_EPOCHS
+/// DATA is a folder: DATA/{train,val,test}/CLASS/*.jpg, DATA/CLASS/*.jpg, the IDX files of MNIST and its kin, CIFAR's
+/// binary files, or DATA/images and DATA/masks, Cityscapes or CamVid (see `sepal data scenes`). Values come from the defaults for the data, then the recipe file, then the environment (SEPAL_EPOCHS
 /// and so on), then the options. The run folder holds the resolved recipe, metrics, curves, checkpoints and the state to
 /// resume from. Ctrl-C finishes the batch, writes the checkpoint and says how to go on.
 #[derive(clap::Args, Debug, Clone)]
@@ -21,6 +21,7 @@ Examples:
   sepal train photos --model mobilenet_v1:width=0.25 --opt adamw --lr 0.001 --out runs/small
   sepal train photos --policy trivial --mixup 0.2 --cutmix 1 --erasing 0.25
   sepal train cifar --recipe bsconv_u
+  sepal train scenes --model espnet:p=2,q=3 --epochs 30
   sepal train photos --epochs 30 --find-lr=rates.svg
   sepal train photos --recipe mine.toml --seed 2 --progress plain
   sepal train photos --init runs/mobilenet_v1 --freeze 'block*' --epochs 5
@@ -99,6 +100,9 @@ pub(super) struct Fit {
     /// Batches per update of the weights
     #[arg(long, value_name = "N", env = "SEPAL_ACCUMULATE", hide_env = true, value_parser = args::count, visible_alias = "grad-accum-steps")]
     pub(super) accumulate: Option<usize>,
+    /// What classes weigh in the loss: log (1/ln(1.1 + share), as of pictures with masks by default), none
+    #[arg(long, value_enum, value_name = "HOW", env = "SEPAL_CLASS_WEIGHTS", hide_env = true)]
+    pub(super) class_weights: Option<Weights>,
     /// End after so many epochs without better accuracy on the validation set; 0 turns it off
     #[arg(long, value_name = "EPOCHS", env = "SEPAL_PATIENCE", hide_env = true)]
     pub(super) patience: Option<usize>,
@@ -129,7 +133,7 @@ pub(super) struct Augment {
     /// Pixels of padding before a random crop
     #[arg(long, value_name = "N", env = "SEPAL_CROP_PADDING", hide_env = true)]
     pub(super) crop_padding: Option<usize>,
-    /// Random-resized crop: least and most share of the area
+    /// Random-resized crop: least and most share of the area; of pictures with masks how much they grow
     #[arg(long, value_name = "A,B", env = "SEPAL_SCALE", hide_env = true)]
     pub(super) scale: Option<Pair>,
     /// Random-resized crop: least and most width ÷ height
@@ -216,6 +220,15 @@ pub(super) struct Machine {
     /// How progress is shown, on standard error
     #[arg(long, value_enum, value_name = "HOW", env = "SEPAL_PROGRESS", hide_env = true, default_value_t = Show::Auto)]
     pub(super) progress: Show,
+}
+
+/// What classes weigh.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// All the same
+    None,
+    /// The more the rarer they are
+    Log,
 }
 
 /// Ways to show progress.

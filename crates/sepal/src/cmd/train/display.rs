@@ -173,8 +173,11 @@ impl Observer for Display {
             ),
         };
         let digits = epochs.to_string().len();
-        let measured = match (set, row.top1) {
-            (Some(set), Some(top1)) => format!("  {set} {top1:.4}{}", if best { " best" } else { "" }),
+        let measured = match (set, row.miou.or(row.top1)) {
+            (Some(set), Some(figure)) => {
+                let what = if row.miou.is_some() { " mIoU" } else { "" };
+                format!("  {set}{what} {figure:.4}{}", if best { " best" } else { "" })
+            }
             _ => String::new(),
         };
         let wait = if waited >= 0.01 { format!("  {:.0} % waiting", 100.0 * waited) } else { String::new() };

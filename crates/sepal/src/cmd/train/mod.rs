@@ -7,6 +7,7 @@ mod init;
 mod recipe;
 mod result;
 mod start;
+mod steps;
 mod tensorboard;
 
 use sepal_report::bytes;
@@ -27,6 +28,16 @@ use crate::output::{Output, log};
 pub(crate) fn run(args: &Args, out: Output) -> Result {
     if let Some(svg) = &args.find_lr {
         return find_lr::run(args, svg.as_deref(), out);
+    }
+    let mut second;
+    let mut args = args;
+    if let (None, None, Some(first)) = (&args.from.resume, &args.from.init, steps::first(args)?) {
+        log(format!("step 1 of 2: recipe {}", first.name));
+        run(&first.args, out)?;
+        log(format!("step 2 of 2, from {}", first.run.display()));
+        second = args.clone();
+        second.from.init = Some(first.run);
+        args = &second;
     }
     let started = match &args.from.resume {
         Some(run) => start::resume(args, run.as_deref())?,

@@ -8,8 +8,8 @@ use sepal_train::{
     EarlyStopping, Layer, Optimizer, ParamGroup, Preprocessing, Recipe, Resize, Schedule, StopMetric, find_recipe,
 };
 
-use super::args::{Args, Training};
-use crate::args::Factor;
+use super::args::{Args, Training, Weights};
+use crate::args::{Factor, Pair};
 use crate::failure::{Failure, Result};
 
 /// A warm-up that nobody asked for takes at most this share of the epochs.
@@ -68,8 +68,10 @@ fn follow(recipe: &mut Recipe, model: &Model) {
     if of.size[0] == of.size[1] {
         recipe.size = of.size[0];
     }
+    let segments = model.meta.task == sepal_graph::Task::Segment;
     let (resize, crop_pct) = match of.resize {
         sepal_graph::Resize::ShortSide { crop_pct } => (Resize::ShortSide, crop_pct),
+        sepal_graph::Resize::Exact if segments => (Resize::Keep, recipe.preprocessing.crop_pct),
         sepal_graph::Resize::Squash | sepal_graph::Resize::Exact => (Resize::Squash, recipe.preprocessing.crop_pct),
     };
     recipe.preprocessing =
@@ -184,13 +186,23 @@ fn apply(args: &Training, recipe: &mut Recipe) -> Result {
     if augment.no_aug {
         recipe.augment = sepal_data::Augment::default();
     }
+    match fit.class_weights {
+        Some(Weights::None) => recipe.class_weights = None,
+        Some(Weights::Log) => {
+            recipe.class_weights.get_or_insert_default();
+        }
+        None => {}
+    }
     recipe.sampling.balanced |= augment.balanced;
     set(&mut recipe.sampling.repeats, &augment.repeats);
     set(&mut recipe.augment.hflip, &augment.hflip);
     if augment.crop_padding.is_some() {
         recipe.augment.crop_padding = augment.crop_padding.filter(|&pixels| pixels > 0);
     }
-    if augment.scale.is_some() || augment.ratio.is_some() {
+    if let (Some(crop), Some(Pair(scale)), None) = (&mut recipe.augment.scale_crop, augment.scale, augment.ratio) {
+        crop.scale = scale;
+    } else if augment.scale.is_some() || augment.ratio.is_some() {
+        recipe.augment.scale_crop = None;
         let crop = recipe.augment.random_resized_crop.get_or_insert_with(RandomResizedCrop::default);
         set(&mut crop.scale, &augment.scale.map(|pair| pair.0));
         set(&mut crop.ratio, &augment.ratio.map(|pair| pair.0));

@@ -114,7 +114,12 @@ impl Done {
     pub(crate) fn show(&self, out: Output) -> Result {
         let report = &self.report;
         let took = duration(std::time::Duration::from_secs_f64(report.seconds.max(0.0)));
-        if let (Some(set), Some(top1), Some(top5), Some(images)) = (report.set, report.top1, report.top5, report.images)
+        let miou = report.scores.as_ref().and_then(|scores| scores.miou);
+        if let (Some(set), Some(miou), Some(top1), Some(images)) = (report.set, miou, report.top1, report.images) {
+            let best = report.best_epoch.map_or(String::new(), |epoch| format!(", of epoch {epoch}"));
+            out.text(format!("{set} mIoU {miou:.4} (pixel accuracy {top1:.4}) on {} pictures{best}", grouped(images)))?;
+        } else if let (Some(set), Some(top1), Some(top5), Some(images)) =
+            (report.set, report.top1, report.top5, report.images)
         {
             let images = grouped(images);
             let best = report.best_epoch.map_or(String::new(), |epoch| format!(", of epoch {epoch}"));
@@ -153,6 +158,9 @@ impl Done {
 /// folder.
 fn example(data: &Splits, run: &Path, machine: &Machine) -> Result<Option<Example>> {
     let Some(set) = data.test.as_ref().or(data.val.as_ref()).filter(|set| !set.is_empty()) else { return Ok(None) };
+    if set.mask_classes().is_some() {
+        return Ok(None);
+    }
     let mut predictor = Predictor::new(&open_model(run)?, machine.threads)?;
     let Some((index, picture)) = (0..set.len()).find_map(|index| Some((index, set.decode(index).ok()?))) else {
         return Ok(None);
@@ -188,7 +196,12 @@ pub(super) fn write_curves(run: &Path, history: &[EpochRow], set: Option<&'stati
         line("train (augmented)".to_owned(), &|row| Some(row.train_top1)),
         line(format!("{set} top-1"), &|row| row.top1),
         line(format!("{set} top-5"), &|row| row.top5),
+        line(format!("{set} mIoU"), &|row| row.miou),
     ];
+    // Nobody asks which classes a pixel might have, too.
+    let masks = history.iter().any(|row| row.miou.is_some());
+    let accuracy = accuracy.into_iter().enumerate().filter(|(at, _)| *at < 2 || (*at == 3) == masks);
+    let accuracy = accuracy.map(|(_, line)| line).collect();
     let rate = vec![line("learning rate".to_owned(), &|row| Some(row.lr))];
     let panels = vec![
         LinePlot::by_epoch("loss", "nats", None, loss),

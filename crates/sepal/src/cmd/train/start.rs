@@ -208,6 +208,13 @@ fn latest(runs: &Path) -> Result<PathBuf> {
     })
 }
 
+/// A name for a run that is not taken.
+pub(super) fn free(name: &str) -> Result<PathBuf> {
+    let names = (1..10_000).map(|n| Path::new(RUNS).join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }));
+    let free = names.into_iter().find(|path| !path.exists());
+    free.ok_or_else(|| Failure::failed(format!("every name for a run called {name} is taken under {RUNS}")))
+}
+
 /// Removes what was just made of a run that cannot start, and nothing else.
 fn take_back(run: &Path) {
     let _ = std::fs::remove_file(run.join("recipe.toml"));

@@ -33,6 +33,7 @@ impl Events {
             (format!("loss/{set}"), row.loss),
             ("top1/train".to_owned(), Some(row.train_top1)),
             (format!("top1/{set}"), row.top1),
+            (format!("miou/{set}"), row.miou),
             (format!("top5/{set}"), row.top5),
             ("ortho/train".to_owned(), row.ortho),
             ("learning_rate".to_owned(), Some(row.lr)),

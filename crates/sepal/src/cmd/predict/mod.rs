@@ -1,11 +1,14 @@
 //! `sepal predict`: what is in a picture.
 
-use std::path::Path;
+mod overlay;
+mod segment;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use sepal_data::{Limits, Preprocess, Scratch, read_picture};
-use sepal_graph::Model;
+use sepal_graph::{Model, Task};
 use sepal_report::Table;
 use sepal_runtime::{CompileOptions, Session, compile, session};
 use serde::Serialize;
@@ -20,6 +23,9 @@ use crate::threads::Threads;
 
 /// Say what is in pictures
 ///
+/// A segmenter writes three files for each picture, whatever its size: a label map (indexed PNG), a mask in the classes' colours, and
+/// an overlay of both with a legend.
+///
 /// Pictures are prepared exactly as they were in training: the model file says how. A picture that cannot be read is
 /// reported, and makes the exit code 1 when the others are done.
 #[derive(clap::Args, Debug)]
@@ -27,6 +33,7 @@ use crate::threads::Threads;
 Examples:
   sepal predict runs/mobilenet_v1 examples/ankle-boot.png
   sepal predict net.safetensors photos/ 'more/*.jpg' --topk 3 --format csv
+  sepal predict runs/espnet street.jpg --out found        writes found/street.{labels,mask,overlay}.png
   sepal predict net.safetensors - --format jsonl          paths on standard input, one a line")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -41,6 +48,18 @@ pub(crate) struct Show {
     /// Pictures, folders of pictures, patterns such as 'photos/*.jpg', or - for a list on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
+    /// Folder for what a segmenter finds [default: RUN/predictions, of a model file predictions]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Height and width of the parts in which a segmenter takes larger pictures [default: 2048]
+    #[arg(long, value_name = "N", value_parser = args::count)]
+    tile: Option<usize>,
+    /// How a segmenter's scores grow to the size of the picture where they are fewer
+    #[arg(long, value_enum, default_value_t = Grow::Bilinear)]
+    upsample: Grow,
+    /// Share of the picture that the overlay's colours hide, 0 to 1
+    #[arg(long, value_name = "X", default_value_t = 0.5, value_parser = share)]
+    opacity: f32,
     /// Classes to name for each picture
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = args::count)]
     topk: usize,
@@ -49,6 +68,22 @@ pub(crate) struct Show {
     format: Format,
     #[command(flatten)]
     threads: Threads,
+}
+
+/// Ways for scores to grow.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Grow {
+    /// Between the four nearest
+    Bilinear,
+    /// The nearest
+    Nearest,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
 }
 
 /// Forms of the result.
@@ -96,8 +131,11 @@ pub(crate) fn run(args: &Args, out: Output) -> Result {
     show(&model, args.file.path(), &args.show, out)
 }
 
-/// Says what the classifier of `file` sees in pictures.
+/// Says what the network of `file` sees in pictures.
 pub(crate) fn show(model: &Model, file: &Path, args: &Show, out: Output) -> Result {
+    if model.meta.task == Task::Segment {
+        return segment::run(args, model, file, out);
+    }
     let mut predictor = Predictor::new(model, args.threads).map_err(|f| f.context(file.display()))?;
     let paths = pictures::expand(&args.images)?;
     let format = if out.is_json() { Format::Json } else { args.format };
