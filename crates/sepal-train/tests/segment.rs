@@ -129,7 +129,7 @@ fn a_segmenter_learns_and_a_resumed_run_is_the_same_run() {
     let outcome = start("whole", 2).fit(&mut ()).unwrap();
     let metrics = outcome.metrics.as_ref().unwrap();
     // Three classes are there; the fourth, never seen or said, does not count.
-    assert!(metrics.miou().unwrap() > 0.8 && metrics.top1 > 0.9, "{metrics:?}");
+    assert!(metrics.miou().unwrap() > 0.6 && metrics.top1 > 0.85, "{metrics:?}");
     assert_eq!((metrics.images, metrics.pixels), (6, Some(6 * 19 * 20)));
     assert_eq!(metrics.classes[3].iou(), None);
     assert_eq!(outcome.best.unwrap().miou, metrics.miou());

@@ -187,7 +187,7 @@ impl Segmenter {
             return Ok(());
         }
         let (tile, overlap) = (self.options.tile, self.options.overlap);
-        let (down, across) = (cuts(height, tile, overlap), cuts(width, tile, overlap));
+        let (down, across) = (cuts(height, tile, overlap, self.multiple), cuts(width, tile, overlap, self.multiple));
         for y in &down {
             for x in &across {
                 let size = [&y.whole, &x.whole].map(|side| side.len().next_multiple_of(self.multiple));
@@ -284,20 +284,21 @@ struct Cut {
     own: Range<usize>,
 }
 
-/// Cuts a side into tiles that overlap.
-fn cuts(side: usize, tile: usize, overlap: usize) -> Vec<Cut> {
+/// Cuts a side into tiles that overlap and begin at multiples of `multiple`, as the network's strides see the whole.
+fn cuts(side: usize, tile: usize, overlap: usize, multiple: usize) -> Vec<Cut> {
     if side <= tile {
         return vec![Cut { whole: 0..side, own: 0..side }];
     }
-    let count = (side - overlap).div_ceil(tile - overlap);
-    let start = |at: usize| if at + 1 == count { side - tile } else { at * (tile - overlap) };
+    let tile = (tile / multiple * multiple).max(multiple);
+    let step = (tile.saturating_sub(overlap) / multiple * multiple).max(multiple);
+    let count = side.saturating_sub(tile).div_ceil(step) + 1;
     // Neighbours meet in the middle of what they share.
     let meets = |at: usize| match at {
         0 => 0,
         at if at == count => side,
-        at => (start(at - 1) + tile + start(at)) / 2,
+        at => ((at - 1) * step + tile + at * step) / 2,
     };
-    (0..count).map(|at| Cut { whole: start(at)..start(at) + tile, own: meets(at)..meets(at + 1) }).collect()
+    (0..count).map(|at| Cut { whole: at * step..(at * step + tile).min(side), own: meets(at)..meets(at + 1) }).collect()
 }
 
 /// The place of the greatest score, of equal ones the first.

@@ -2,8 +2,9 @@ use super::*;
 
 #[test]
 fn tiles_cover_a_side_once_and_fit_into_it() {
-    for side in [1, 63, 64, 65, 100, 112, 113, 500, 1000] {
-        let cuts = cuts(side, 64, 16);
+    let sides = [1, 63, 64, 65, 100, 112, 113, 131, 500, 1000];
+    for (side, multiple) in sides.into_iter().flat_map(|side| [(side, 1), (side, 8)]) {
+        let cuts = cuts(side, 64, 16, multiple);
         let mut next = 0;
         for cut in &cuts {
             assert_eq!(cut.own.start, next, "{side}");
@@ -14,6 +15,7 @@ fn tiles_cover_a_side_once_and_fit_into_it() {
             // What is not at the picture's edge has half of the overlap around it.
             assert!(cut.own.start == 0 || cut.own.start - cut.whole.start >= 8, "{side}");
             assert!(cut.own.end == side || cut.whole.end - cut.own.end >= 8, "{side}");
+            assert!(cut.whole.start.is_multiple_of(multiple) && cut.whole.len() <= 64, "{side}");
             next = cut.own.end;
         }
         assert_eq!(next, side);
