@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sepal_data::Batch;
 use sepal_kernels::loss::Mixed;
 
-use super::{Trainer, dropout_seed, is_over, loader, shrink_labels, usable};
+use super::{Trainer, dropout_seed, is_over, loader, targets, usable};
 use crate::engine::{self, StepOutput};
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, workers};
@@ -105,7 +105,7 @@ impl Trainer {
             (self.data.train.mask_classes(), self.graph.output_shape()?.as_chw())
             && [height, width] != [self.recipe.size; 2]
         {
-            shrink_labels(&batch.labels, [self.recipe.size; 2], [height, width], &mut self.labels);
+            targets::shrink_labels(&batch.labels, [self.recipe.size; 2], [height, width], &mut self.labels);
             labels = &self.labels;
         }
         let weights = &self.progress.class_weights;

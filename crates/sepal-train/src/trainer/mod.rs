@@ -4,6 +4,7 @@ mod checkpoint;
 mod epoch;
 mod find_lr;
 mod finish;
+mod targets;
 
 pub use find_lr::{FindLr, LrCurve, LrPoint};
 
@@ -30,10 +31,9 @@ use crate::optim::{Ema, Optim};
 use crate::ortho::Regulariser;
 use crate::params::Params;
 use crate::preprocess;
-use crate::recipe::{ClassWeights, Recipe, Resize};
+use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::schedule::LearningRate;
-use crate::segment;
 use crate::state::{Progress, State};
 
 /// Batches ready ahead of the one trained on, beyond one a worker.
@@ -195,7 +195,7 @@ impl Trainer {
         meta.colors = data.train.mask_classes().map_or(Vec::new(), |classes| classes.colors().to_vec());
         meta.preprocessing = Some(preprocess::from_recipe(recipe, data)?);
         let mut trainer = Self::build(model.graph, model.weights, meta, data, recipe.resolved(), options)?;
-        trainer.progress.class_weights = class_weights(recipe, data)?;
+        trainer.progress.class_weights = targets::class_weights(recipe, data)?;
         Ok(trainer)
     }
 
@@ -239,7 +239,7 @@ impl Trainer {
             return Err(Error::Mismatch(text.into()));
         }
         if data.train.mask_classes().is_some() {
-            check_masks(&recipe, &graph)?;
+            targets::check_masks(&recipe, &graph)?;
         }
         let Model { graph, weights, meta } = Model::new(graph, weights, meta)?;
         let mut params = Params::new(&graph, &weights)?;
@@ -407,60 +407,6 @@ fn loader(recipe: &Recipe, data: &Splits, meta: &Meta, workers: usize, epoch: us
         epoch: epoch as u64,
     };
     Ok(Loader::new(Arc::clone(&data.train), order, pipeline, options)?)
-}
-
-/// What each class weighs; nothing where all count alike.
-fn class_weights(recipe: &Recipe, data: &Splits) -> Result<Vec<f32>> {
-    let Some(ClassWeights { c }) = recipe.class_weights else { return Ok(Vec::new()) };
-    if recipe.augment.mix.is_some() {
-        return Err(Error::Mismatch(
-            "pictures that are mixed of two cannot be weighted by their class: drop class_weights or mix".into(),
-        ));
-    }
-    let counts = match data.train.mask_classes() {
-        Some(_) => sepal_data::pixel_counts(data.train.as_ref(), |_| {}).0,
-        None => sepal_data::class_counts(data.train.as_ref()).into_iter().map(|count| count as u64).collect(),
-    };
-    Ok(sepal_data::class_weights(&counts, c)?)
-}
-
-/// Whether a recipe is one for pictures with masks.
-fn check_masks(recipe: &Recipe, graph: &Graph) -> Result<()> {
-    if recipe.augment.mix.is_some() {
-        return Err(Error::recipe("augment.mix", "on", "left out where pictures have masks"));
-    }
-    if recipe.sampling.balanced {
-        return Err(Error::recipe(
-            "sampling.balanced",
-            true,
-            "false where pictures have masks: class_weights balance them",
-        ));
-    }
-    if recipe.preprocessing.resize == Resize::ShortSide {
-        let expected = "keep or squash where pictures have masks: what a crop leaves out has no class";
-        return Err(Error::recipe("preprocessing.resize", "short_side", expected));
-    }
-    let multiple = segment::multiple(graph)?;
-    if !recipe.size.is_multiple_of(multiple) {
-        return Err(Error::recipe(
-            "size",
-            recipe.size,
-            format!("a multiple of {multiple}, by which the network halves it"),
-        ));
-    }
-    Ok(())
-}
-
-/// Brings the labels of `images` pictures to the size of an output: each of its places has the label of the pixel that it is
-/// centred at, as strided convolutions place it.
-fn shrink_labels(labels: &[u32], [h, w]: [usize; 2], [height, width]: [usize; 2], to: &mut Vec<u32>) {
-    to.clear();
-    for picture in labels.chunks_exact(h * w) {
-        for y in 0..height {
-            let row = &picture[y * h / height * w..][..w];
-            to.extend((0..width).map(|x| row[x * w / width]));
-        }
-    }
 }
 
 /// Whether a batch can be trained on. What skipping left of it may be nothing, or one picture, of which batch

@@ -21,7 +21,7 @@ pub const ROW: NetworkRow = NetworkRow {
 };
 
 /// Counted by PyTorch: torchvision's MobileNet V2 up to its head with strides made dilations, timm's Xception-41 up to its pool (24,920,560
-/// parameters), and the layers below.
+/// parameters), and the layers below; but for the last row's MACs, which are our own count.
 const VARIANTS: [Variant; 3] = [
     Variant::new("deeplab", 512, 21, 2_120_421, 3_082_002_432),
     Variant::new("deeplab:os=8", 512, 21, 2_120_421, 9_103_319_040),
