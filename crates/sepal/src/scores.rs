@@ -109,11 +109,13 @@ impl Scores {
             atomic::write(folder.join("confusion.csv"), |w| w.write_all(text.as_bytes()))?;
         }
         // Of data with masks the counts are of pixels.
-        let mut text = "class,images,correct,precision,recall,f1,iou\n".to_owned();
+        let masks = self.miou.is_some();
+        let mut text = format!("class,images,correct,precision,recall,f1{}\n", if masks { ",iou" } else { "" });
         for class in &self.classes {
             let ClassScore { name, images, correct, precision, recall, f1, iou, .. } = class;
             let iou = iou.map_or(String::new(), |iou| format!("{iou:.6}"));
-            text += &format!("{},{images},{correct},{precision:.6},{recall:.6},{f1:.6},{iou}\n", cell(name));
+            let iou = if masks { format!(",{iou}") } else { iou };
+            text += &format!("{},{images},{correct},{precision:.6},{recall:.6},{f1:.6}{iou}\n", cell(name));
         }
         atomic::write(folder.join("classes.csv"), |w| w.write_all(text.as_bytes()))
     }
