@@ -17,7 +17,8 @@ const INVERTED: [&str; 5] =
 
 #[test]
 fn every_network_can_be_built_of_every_block() {
-    for network in networks() {
+    // DeepLab's encoders are those of the papers.
+    for network in networks().iter().filter(|network| network.name != "deeplab") {
         let block = network.options.iter().find(|option| option.name == "block");
         assert_eq!(block.map(|option| option.kind), Some(Kind::Block), "{}", network.name);
     }

@@ -159,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         scores.write(dir.path()).unwrap();
         let text = std::fs::read_to_string(dir.path().join("classes.csv")).unwrap();
-        assert_eq!(text.lines().nth(2), Some("\"b,c\",2,2,0.666667,1.000000,0.800000,"));
+        assert_eq!(text.lines().nth(2), Some("\"b,c\",2,2,0.666667,1.000000,0.800000"));
         assert!(!dir.path().join("confusion.csv").exists());
     }
 }
