@@ -278,7 +278,7 @@ pub struct EvalSet {
 /// # Errors
 /// As [`open`], except that one class is enough and a folder without `train` will do.
 pub fn open_eval(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
-    let has_masks = path.is_dir() && masks::open(path, options)?.is_some();
+    let has_masks = path.is_dir() && masks::is_here(path)?;
     if !has_masks
         && !decathlon::is_here(path)
         && let Some(found) = folder::open_eval(path, options)?

@@ -83,8 +83,17 @@ struct Found {
     notes: Vec<String>,
 }
 
+/// Whether `path` holds pictures with masks, none of which is read.
+pub(crate) fn is_here(path: &Path) -> Result<bool> {
+    Ok(find(path)?.is_some())
+}
+
+fn find(path: &Path) -> Result<Option<Found>> {
+    Ok(cityscapes(path)?.or(camvid(path)?).or(folders(path)?))
+}
+
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Option<Splits>> {
-    let Some(found) = cityscapes(path)?.or(camvid(path)?).or(folders(path)?) else { return Ok(None) };
+    let Some(found) = find(path)? else { return Ok(None) };
     let Found { kind, train, val, test, classes, mut notes } = found;
     if let Some(set) = [&train, &val, &test].into_iter().find(|set| u32::try_from(set.len()).is_err()) {
         let found = format!("a set has {} pictures", set.len());

@@ -101,11 +101,8 @@ impl Trainer {
     /// Adds a batch's gradient to those that wait for the next update.
     pub(super) fn gradient(&mut self, batch: &Batch, step: u64, lr: f64) -> Result<StepOutput> {
         let mut labels = &batch.labels;
-        if let (Some(_), Some([_, height, width])) =
-            (self.data.train.mask_classes(), self.graph.output_shape()?.as_chw())
-            && [height, width] != [self.recipe.size; 2]
-        {
-            targets::shrink_labels(&batch.labels, [self.recipe.size; 2], [height, width], &mut self.labels);
+        if let Some(to) = self.shrunk {
+            targets::shrink_labels(&batch.labels, [self.recipe.size; 2], to, &mut self.labels);
             labels = &self.labels;
         }
         let weights = &self.progress.class_weights;

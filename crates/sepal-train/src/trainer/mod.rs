@@ -157,7 +157,9 @@ pub struct Trainer {
     /// Metrics of the epoch they belong to, to be reported without measuring again.
     measured: Option<(usize, Metrics)>,
     reported: HashSet<String>,
-    /// A batch's labels at the size of the network's output.
+    /// Height and width of the network's output, where pictures have masks and these are larger.
+    shrunk: Option<[usize; 2]>,
+    /// A batch's labels at that size.
     labels: Vec<u32>,
     clock: Clock,
 }
@@ -238,8 +240,11 @@ impl Trainer {
                 "early stopping goes by the validation set, and there is none: hold some pictures out (val_split)";
             return Err(Error::Mismatch(text.into()));
         }
+        let mut shrunk = None;
         if data.train.mask_classes().is_some() {
             targets::check_masks(&recipe, &graph)?;
+            let places = graph.output_shape()?.as_chw().map(|[_, height, width]| [height, width]);
+            shrunk = places.filter(|places| *places != [recipe.size; 2]);
         }
         let Model { graph, weights, meta } = Model::new(graph, weights, meta)?;
         let mut params = Params::new(&graph, &weights)?;
@@ -278,6 +283,7 @@ impl Trainer {
             best: None,
             measured: None,
             reported: HashSet::new(),
+            shrunk,
             labels: Vec::new(),
             clock: Clock::default(),
         })
