@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sepal_data::{Dataset, LastBatch, Loader, LoaderOptions, Pipeline};
+use sepal_data::{Batch, Dataset, LastBatch, Loader, LoaderOptions, Pipeline};
 use sepal_graph::{Graph, Meta, Model, Task};
 use sepal_kernels::Level;
 use sepal_kernels::pool::Pool;
-use sepal_runtime::{CompileOptions, compile, session};
+use sepal_runtime::{CompileOptions, Plan, compile, session};
 
 use crate::error::{Error, Result};
 use crate::metric::{Collector, Metrics};
@@ -53,10 +53,35 @@ pub fn evaluate(
     }
     let classes = model.graph.output_shape()?.elements();
     check_fit(&model.graph, &model.meta, dataset.as_ref())?;
-    let batch_size = options.batch.clamp(1, dataset.len().max(1));
-    let plan = compile(model, &CompileOptions { batch: batch_size, level: options.level })?;
+    let plan = compile(model, &compile_options(dataset.as_ref(), options))?;
+    let mut collector = Collector::new(classes);
+    let add = |batch: &Batch, logits: &[f32]| collector.add(logits, &batch.labels);
+    let [_, skipped] = run_on_all(plan, &model.meta, dataset, pool, options, observer, add)?;
+    Ok(collector.finish(skipped as u64))
+}
+
+/// How to compile what [`run_on_all`] runs.
+pub(crate) fn compile_options(dataset: &dyn Dataset, options: &EvalOptions) -> CompileOptions {
+    CompileOptions { batch: options.batch.clamp(1, dataset.len().max(1)), level: options.level }
+}
+
+/// Runs `plan` on every readable picture of `dataset`, prepared as `meta` states. `each` gets a batch, which has at least one picture,
+/// and the outputs, one picture's after the other. Returns how many pictures there were and how many were skipped.
+///
+/// # Errors
+/// [`Error::NoPictures`] if no picture can be read; in strict mode the first picture that cannot be read.
+pub(crate) fn run_on_all(
+    plan: Plan,
+    meta: &Meta,
+    dataset: &Arc<dyn Dataset>,
+    pool: &Arc<dyn Pool>,
+    options: &EvalOptions,
+    observer: &mut dyn Observer,
+    mut each: impl FnMut(&Batch, &[f32]),
+) -> Result<[usize; 2]> {
+    let (batch_size, width) = (plan.max_batch(), plan.output_shape().elements());
     let mut session = session(Arc::new(plan), Arc::clone(pool));
-    let mut logits = vec![0.0; batch_size * classes];
+    let mut outputs = vec![0.0; batch_size * width];
 
     let all = (0..u32::try_from(dataset.len()).unwrap_or(u32::MAX)).collect();
     let loader = LoaderOptions {
@@ -66,10 +91,9 @@ pub fn evaluate(
         strict: options.strict,
         ..LoaderOptions::default()
     };
-    let pipeline = Pipeline::eval(preprocess::of_meta(&model.meta)?)?;
+    let pipeline = Pipeline::eval(preprocess::of_meta(meta)?)?;
     let mut loader = Loader::new(Arc::clone(dataset), all, pipeline, loader)?;
-    let mut collector = Collector::new(classes);
-    let (mut skipped, mut first) = (0, None);
+    let (mut images, mut skipped, mut first) = (0, 0, None);
     while let Some(batch) = loader.next() {
         let batch = batch?;
         for picture in &batch.skipped {
@@ -78,16 +102,17 @@ pub fn evaluate(
             first.get_or_insert_with(|| format!("{}: {}", picture.path, picture.cause));
         }
         if !batch.is_empty() {
-            let logits = &mut logits[..batch.len() * classes];
-            session.run(&batch.images, logits)?;
-            collector.add(logits, &batch.labels);
+            let outputs = &mut outputs[..batch.len() * width];
+            session.run(&batch.images, outputs)?;
+            each(&batch, outputs);
+            images += batch.len();
         }
-        observer.measured(collector.images() as usize + skipped, dataset.len());
+        observer.measured(images + skipped, dataset.len());
         loader.recycle(batch);
     }
-    match collector.images() {
+    match images {
         0 => Err(Error::NoPictures { pictures: dataset.len(), first: first.unwrap_or_else(|| "there is none".into()) }),
-        _ => Ok(collector.finish(skipped as u64)),
+        _ => Ok([images, skipped]),
     }
 }
 

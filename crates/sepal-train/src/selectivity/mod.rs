@@ -10,18 +10,17 @@ mod tally;
 
 use std::sync::Arc;
 
-use sepal_data::{Dataset, LastBatch, Loader, LoaderOptions, Pipeline};
+use sepal_data::{Batch, Dataset};
 use sepal_graph::Model;
 use sepal_kernels::pool::Pool;
-use sepal_runtime::{CompileOptions, compile_owned, session};
+use sepal_runtime::compile_owned;
 use serde::Serialize;
 
 pub use compare::{Comparison, Finding};
 
 use crate::error::{Error, Result};
-use crate::evaluate::{EvalOptions, check_fit, workers};
+use crate::evaluate::{EvalOptions, check_fit, compile_options, run_on_all};
 use crate::observer::Observer;
-use crate::preprocess;
 use probe::{Layer, layers, probe};
 use tally::{Tally, features};
 
@@ -105,52 +104,19 @@ pub fn measure_units(
             return Err(Error::Mismatch(format!("`{}` has no {kind} layer to compare with", model.graph.name)));
         }
     }
-    let batch_size = options.batch.clamp(1, dataset.len().max(1));
-    let plan = compile_owned(probe(model, &layers)?, &CompileOptions { batch: batch_size, level: options.level })?;
+    let plan = compile_owned(probe(model, &layers)?, &compile_options(dataset.as_ref(), options))?;
     let width = plan.output_shape().elements();
     let pixels = plan.input_shape().elements();
     let [_, height, breadth] = plan.input_shape().as_chw().unwrap_or([0; 3]);
-    let mut session = session(Arc::new(plan), Arc::clone(pool));
-    let mut values = vec![0.0; batch_size * width];
-
-    let all = (0..u32::try_from(dataset.len()).unwrap_or(u32::MAX)).collect();
-    let loader = LoaderOptions {
-        batch_size,
-        last: LastBatch::Keep,
-        workers: workers(options.workers, pool.threads()),
-        strict: options.strict,
-        ..LoaderOptions::default()
-    };
-    let pipeline = Pipeline::eval(preprocess::of_meta(&model.meta)?)?;
-    let mut loader = Loader::new(Arc::clone(dataset), all, pipeline, loader)?;
     let mut tally = Tally::new(width / 2, dataset.classes().len(), top.min(dataset.len()));
-    let (mut images, mut skipped, mut first) = (0, 0, None);
-    while let Some(batch) = loader.next() {
-        let batch = batch?;
-        for picture in &batch.skipped {
-            observer.skipped(picture);
-            skipped += 1;
-            first.get_or_insert_with(|| format!("{}: {}", picture.path, picture.cause));
+    let add = |batch: &Batch, values: &[f32]| {
+        let pictures = batch.images.chunks_exact(pixels).zip(values.chunks_exact(width));
+        for ((picture, values), (&label, &index)) in pictures.zip(batch.labels.iter().zip(&batch.indices)) {
+            tally.add(values, label as usize, index, &features(picture, height, breadth));
         }
-        if !batch.is_empty() {
-            let values = &mut values[..batch.len() * width];
-            session.run(&batch.images, values)?;
-            let pictures = batch.images.chunks_exact(pixels).zip(values.chunks_exact(width));
-            for ((picture, values), (&label, &index)) in pictures.zip(batch.labels.iter().zip(&batch.indices)) {
-                tally.add(values, label as usize, index, &features(picture, height, breadth));
-            }
-            images += batch.len() as u64;
-        }
-        observer.measured(images as usize + skipped, dataset.len());
-        loader.recycle(batch);
-    }
-    if images == 0 {
-        return Err(Error::NoPictures {
-            pictures: dataset.len(),
-            first: first.unwrap_or_else(|| "there is none".into()),
-        });
-    }
-    Ok(report(&layers, tally.finish(), images, skipped as u64))
+    };
+    let [images, skipped] = run_on_all(plan, &model.meta, dataset, pool, options, observer, add)?;
+    Ok(report(&layers, tally.finish(), images as u64, skipped as u64))
 }
 
 fn report(layers: &[Layer], units: Vec<Unit>, images: u64, skipped: u64) -> UnitReport {
